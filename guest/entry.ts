@@ -1,0 +1,37 @@
+/** What the host calls. `weir build` exports these two from the module. */
+import {
+  ABI_VERSION,
+  EVENTS,
+  EventKind,
+  EventRecord,
+  RECORD_BYTES,
+} from "./abi";
+import { beginCommands, commandCount, nearlyFull } from "./commands";
+import { beginConnections, dispatch, endConnections, openedFull } from "./connection";
+import { beginDatagrams, dispatchDatagram } from "./datagram";
+import { beginBatch, batchIsLarge } from "rt/heap";
+import { runTimers, timerFired, writeDeadline } from "./scheduler";
+
+export const weir_abi: i32 = ABI_VERSION;
+
+/** Handles events. What it returns is defined in docs/abi.md. */
+export function weir_poll(events: i32): i64 {
+  beginBatch();
+  beginCommands();
+  beginDatagrams();
+  beginConnections();
+  let consumed = 0;
+  // What is not consumed comes again: that is how a full command area or a hungry handler slows its peers down.
+  while (consumed < events && !nearlyFull() && !openedFull() && !batchIsLarge()) {
+    const event = changetype<EventRecord>(EVENTS + consumed * RECORD_BYTES);
+    const kind: u32 = event.kind;
+    if (kind == EventKind.Datagram) dispatchDatagram(event);
+    else if (kind == EventKind.Timer) timerFired();
+    else dispatch(kind, event);
+    ++consumed;
+  }
+  runTimers();
+  endConnections();
+  writeDeadline();
+  return (<i64>commandCount() << 32) | <i64>consumed;
+}

@@ -1,0 +1,2 @@
+import "./tlsf";
+import "./heap";

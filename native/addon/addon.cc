@@ -1,0 +1,346 @@
+/// The binding: turns JavaScript values into the dataplane's types and back. runtime/process/native.ts is its interface.
+#include <arpa/inet.h>
+#include <napi.h>
+#include <weir_engine.h>
+
+#include <cstdio>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "sandbox/app_counters.h"
+#include "worker/dataplane.h"
+
+namespace {
+
+using weir::net::Address;
+using weir::worker::Dataplane;
+
+std::string text_of(const Napi::Object& object, const char* key) {
+  return object.Get(key).As<Napi::String>().Utf8Value();
+}
+uint32_t number_of(const Napi::Object& object, const char* key) {
+  return object.Get(key).As<Napi::Number>().Uint32Value();
+}
+
+Address parse_address(const Napi::Env& env, const std::string& text) {
+  in_addr v4;
+  if (inet_pton(AF_INET, text.c_str(), &v4) == 1) return Address::v4(ntohl(v4.s_addr));
+  throw Napi::Error::New(env, "not an IPv4 address: " + text);
+}
+
+/// Runs `work` off the JavaScript thread; the promise resolves with what `result` makes of it.
+class Task final : public Napi::AsyncWorker {
+ public:
+  using Work = std::function<std::string()>;
+  using Result = std::function<Napi::Value(Napi::Env)>;
+
+  static Napi::Value run(const Napi::Env& env, Work work, Result result) {
+    auto* task = new Task(env, std::move(work), std::move(result));
+    task->Queue();
+    return task->deferred_.Promise();
+  }
+
+ private:
+  Task(const Napi::Env& env, Work work, Result result)
+      : AsyncWorker(env), deferred_(env), work_(std::move(work)), result_(std::move(result)) {}
+  void Execute() override {
+    std::string error = work_();
+    if (!error.empty()) SetError(error);
+  }
+  void OnOK() override { deferred_.Resolve(result_(Env())); }
+  void OnError(const Napi::Error& error) override { deferred_.Reject(error.Value()); }
+
+  Napi::Promise::Deferred deferred_;
+  Work work_;
+  Result result_;
+};
+
+Napi::Value undefined(Napi::Env env) { return env.Undefined(); }
+
+weir::sandbox::AppConfig app_config(const Napi::Env& env, const Napi::Object& spec) {
+  weir::sandbox::AppConfig config;
+  config.id = number_of(spec, "id");
+  config.name = text_of(spec, "name");
+  config.tenant = text_of(spec, "tenant");
+  config.max_connections = number_of(spec, "connections");
+  config.call_limit_us = number_of(spec, "pollUs");
+  auto listens = spec.Get("listens").As<Napi::Array>();
+  for (uint32_t i = 0; i < listens.Length(); i++) {
+    auto listen = listens.Get(i).As<Napi::Object>();
+    std::string kind = text_of(listen, "protocol");
+    config.listens.push_back(
+        {.name = text_of(listen, "name"),
+         .kind = kind,
+         .protocol = kind == "udp" ? weir::sandbox::Protocol::udp : weir::sandbox::Protocol::tcp,
+         .port = static_cast<uint16_t>(number_of(listen, "port"))});
+  }
+  auto connects = spec.Get("connects").As<Napi::Array>();
+  for (uint32_t i = 0; i < connects.Length(); i++) {
+    auto connect = connects.Get(i).As<Napi::Object>();
+    config.connects.push_back({.text = text_of(connect, "to"),
+                               .remote = {parse_address(env, text_of(connect, "address")),
+                                          static_cast<uint16_t>(number_of(connect, "port"))}});
+  }
+  auto vars = spec.Get("vars").As<Napi::Array>();
+  for (uint32_t i = 0; i < vars.Length(); i++) {
+    auto pair = vars.Get(i).As<Napi::Array>();
+    config.variables.emplace_back(pair.Get(0u).As<Napi::String>().Utf8Value(),
+                                  pair.Get(1u).As<Napi::String>().Utf8Value());
+  }
+  return config;
+}
+
+const char* name_of(weir::sandbox::AppEventKind kind) {
+  static constexpr const char* kNames[] = {"log",      "started",  "trapped",      "overran",
+                                           "violated", "poisoned", "start_failed", "lines_dropped"};
+  return kNames[static_cast<size_t>(kind)];
+}
+
+/// The JavaScript side of a running dataplane.
+class DataplaneObject final : public Napi::ObjectWrap<DataplaneObject> {
+ public:
+  static Napi::Function define(const Napi::Env& env) {
+    return DefineClass(env, "Dataplane",
+                       {InstanceMethod<&DataplaneObject::deploy>("deploy"),
+                        InstanceMethod<&DataplaneObject::remove>("remove"),
+                        InstanceMethod<&DataplaneObject::drain_events>("drainEvents"),
+                        InstanceMethod<&DataplaneObject::port_state>("portState"),
+                        InstanceMethod<&DataplaneObject::connections>("connections"),
+                        InstanceMethod<&DataplaneObject::stop>("stop")});
+  }
+
+  explicit DataplaneObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {}
+
+  void hold(std::shared_ptr<Dataplane> dataplane) { dataplane_ = std::move(dataplane); }
+
+ private:
+  Dataplane& running(const Napi::Env& env) {
+    if (!dataplane_) throw Napi::Error::New(env, "the dataplane has been stopped");
+    return *dataplane_;
+  }
+
+  Napi::Value deploy(const Napi::CallbackInfo& info) {
+    running(info.Env());
+    auto spec = info[0].As<Napi::Object>();
+    auto config = app_config(info.Env(), spec);
+    std::string path = text_of(spec, "compiledPath");
+    return Task::run(
+        info.Env(),
+        [dataplane = dataplane_, lock = lock_, config = std::move(config), path] {
+          std::lock_guard guard(*lock);
+          std::string error;
+          dataplane->deploy(config, path, error);
+          return error;
+        },
+        undefined);
+  }
+
+  Napi::Value remove(const Napi::CallbackInfo& info) {
+    running(info.Env());
+    uint32_t app_id = info[0].As<Napi::Number>().Uint32Value();
+    return Task::run(
+        info.Env(),
+        [dataplane = dataplane_, lock = lock_, app_id] {
+          std::lock_guard guard(*lock);
+          return dataplane->remove(app_id) ? std::string() : std::string("there is no such app");
+        },
+        undefined);
+  }
+
+  Napi::Value drain_events(const Napi::CallbackInfo& info) {
+    Napi::Env env = info.Env();
+    auto taken = running(env).drain_events();
+    auto result = Napi::Array::New(env, taken.size());
+    uint32_t at = 0;
+    for (const auto& event : taken) {
+      auto item = Napi::Object::New(env);
+      item.Set("sequence", static_cast<double>(event.sequence));
+      item.Set("timeUs", static_cast<double>(event.time_us));
+      item.Set("appId", event.app_id);
+      item.Set("kind", name_of(event.kind));
+      item.Set("level", weir::abi::name_of(event.level));
+      item.Set("text", event.text);
+      auto frames = Napi::Array::New(env, event.frames.size());
+      for (uint32_t i = 0; i < event.frames.size(); i++) {
+        auto frame = Napi::Object::New(env);
+        frame.Set("functionIndex", event.frames[i].function_index);
+        frame.Set("functionName", event.frames[i].function_name);
+        frame.Set("moduleOffset", event.frames[i].module_offset);
+        frames.Set(i, frame);
+      }
+      item.Set("frames", frames);
+      result.Set(at++, item);
+    }
+    return result;
+  }
+
+  Napi::Value port_state(const Napi::CallbackInfo& info) {
+    const auto& port = running(info.Env()).port();
+    auto address = port.link_address();
+    char text[18];
+    std::snprintf(text, sizeof text, "%02x:%02x:%02x:%02x:%02x:%02x", address[0], address[1],
+                  address[2], address[3], address[4], address[5]);
+    auto state = Napi::Object::New(info.Env());
+    state.Set("linkAddress", text);
+    state.Set("mtuBytes", port.mtu_bytes());
+    return state;
+  }
+
+  Napi::Value connections(const Napi::CallbackInfo& info) {
+    auto open = running(info.Env()).connections();
+    auto result = Napi::Array::New(info.Env(), open.size());
+    for (uint32_t i = 0; i < open.size(); i++) {
+      auto item = Napi::Object::New(info.Env());
+      item.Set("appId", open[i].first);
+      item.Set("open", open[i].second);
+      result.Set(i, item);
+    }
+    return result;
+  }
+
+  Napi::Value stop(const Napi::CallbackInfo& info) {
+    return Task::run(
+        info.Env(),
+        [dataplane = std::move(dataplane_), lock = lock_]() mutable {
+          std::lock_guard guard(*lock);
+          dataplane.reset();
+          return std::string();
+        },
+        undefined);
+  }
+
+  std::shared_ptr<Dataplane> dataplane_;
+  /// One call at a time reaches the worker; held by the tasks' threads, never by JavaScript's.
+  std::shared_ptr<std::mutex> lock_ = std::make_shared<std::mutex>();
+};
+
+Napi::Value start_dataplane(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  auto spec = info[0].As<Napi::Object>();
+  auto port = spec.Get("port").As<Napi::Object>();
+  auto worker = spec.Get("worker").As<Napi::Object>();
+
+  weir::worker::DataplaneConfig config;
+  config.counters_path = text_of(spec, "countersPath");
+  config.tap.name = text_of(port, "device");
+  config.tap.mtu_bytes = static_cast<uint16_t>(number_of(port, "mtuBytes"));
+  std::string link = text_of(port, "linkAddress");
+  if (!link.empty()) {
+    std::array<uint8_t, 6> address;
+    if (std::sscanf(link.c_str(), "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", &address[0], &address[1],
+                    &address[2], &address[3], &address[4], &address[5]) != 6)
+      throw Napi::Error::New(env, "not a link address: " + link);
+    config.tap.link_address = address;
+  }
+  std::string cidr = text_of(port, "address");
+  size_t slash = cidr.find('/');
+  if (slash == std::string::npos) throw Napi::Error::New(env, "not an address with prefix: " + cidr);
+  auto& stack = config.worker.stack;
+  stack.address = {parse_address(env, cidr.substr(0, slash)),
+                   static_cast<uint8_t>(std::stoi(cidr.substr(slash + 1)))};
+  std::string gateway = text_of(port, "gateway");
+  if (!gateway.empty()) stack.gateway = parse_address(env, gateway);
+  stack.max_connections = number_of(worker, "maxConnections");
+  config.worker.batch = number_of(worker, "batch");
+  config.worker.spin_us = number_of(worker, "spinUs");
+  config.worker.core = worker.Get("core").As<Napi::Number>().Int32Value();
+
+  auto* constructor = env.GetInstanceData<Napi::FunctionReference>();
+  auto made = std::make_shared<std::shared_ptr<Dataplane>>();
+  return Task::run(
+      env,
+      [config, made] {
+        std::string error;
+        *made = Dataplane::start(config, error);
+        return error;
+      },
+      [made, constructor](Napi::Env) -> Napi::Value {
+        Napi::Object object = constructor->New({});
+        DataplaneObject::Unwrap(object)->hold(std::move(*made));
+        return object;
+      });
+}
+
+template <typename Descriptions>
+Napi::Value describe(const Napi::Env& env, const Descriptions& descriptions) {
+  auto result = Napi::Array::New(env, descriptions.size());
+  for (uint32_t i = 0; i < descriptions.size(); i++) {
+    auto item = Napi::Object::New(env);
+    item.Set("name", descriptions[i].name);
+    item.Set("group", descriptions[i].group);
+    item.Set("meaning", descriptions[i].meaning);
+    result.Set(i, item);
+  }
+  return result;
+}
+
+Napi::Value admit(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  auto module = info[0].As<Napi::Uint8Array>();
+  weir_admit_limits limits{};
+  limits.memory_pages = number_of(info[1].As<Napi::Object>(), "memoryPages");
+  weir_admission* admission = nullptr;
+  bool admitted =
+      weir_admit(module.Data(), module.ByteLength(), &limits, &admission) == WEIR_ADMITTED;
+  std::unique_ptr<weir_admission, decltype(&weir_admission_delete)> owned(admission,
+                                                                         weir_admission_delete);
+  auto result = Napi::Object::New(env);
+  result.Set("admitted", admitted);
+  size_t bytes = 0;
+  const char* report = weir_admission_report(admission, &bytes);
+  result.Set("report", Napi::String::New(env, report, bytes));
+  if (!admitted) return result;
+  const uint8_t* rewritten = weir_admission_module(admission, &bytes);
+  auto copy = Napi::Uint8Array::New(env, bytes);
+  std::copy_n(rewritten, bytes, copy.Data());
+  result.Set("module", copy);
+  size_t pairs = 0;
+  const weir_offset_pair* map = weir_admission_offset_map(admission, &pairs);
+  auto offsets = Napi::Uint32Array::New(env, pairs * 2);
+  for (size_t i = 0; i < pairs; i++) {
+    offsets[i * 2] = map[i].rewritten;
+    offsets[i * 2 + 1] = map[i].original;
+  }
+  result.Set("offsets", offsets);
+  return result;
+}
+
+Napi::Value compile(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  auto module = info[0].As<Napi::Uint8Array>();
+  std::string error;
+  auto engine = weir::sandbox::Engine::create(error);
+  std::vector<uint8_t> compiled;
+  if (engine) compiled = engine->compile({module.Data(), module.ByteLength()}, error);
+  if (!error.empty()) throw Napi::Error::New(env, error);
+  auto copy = Napi::Uint8Array::New(env, compiled.size());
+  std::copy(compiled.begin(), compiled.end(), copy.Data());
+  return copy;
+}
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  auto* constructor = new Napi::FunctionReference(Napi::Persistent(DataplaneObject::define(env)));
+  env.SetInstanceData(constructor);
+  auto method = [&](const char* name, Napi::Value (*function)(const Napi::CallbackInfo&)) {
+    exports.Set(name, Napi::Function::New(env, function, name));
+  };
+  method("engineVersion", [](const Napi::CallbackInfo& info) -> Napi::Value {
+    return Napi::String::New(info.Env(), weir_engine_version());
+  });
+  method("counterDescriptions", [](const Napi::CallbackInfo& info) -> Napi::Value {
+    return describe(info.Env(), weir::kCounterDescriptions);
+  });
+  method("appCounterDescriptions", [](const Napi::CallbackInfo& info) -> Napi::Value {
+    return describe(info.Env(), weir::sandbox::kAppCounterDescriptions);
+  });
+  method("admit", admit);
+  method("compile", compile);
+  method("startDataplane", start_dataplane);
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(weir, init)

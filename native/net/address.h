@@ -1,0 +1,47 @@
+#pragma once
+#include <array>
+#include <cstdint>
+#include <cstring>
+
+namespace weir::net {
+
+/// An IP address of either family: 16 bytes, IPv4 as ::ffff:a.b.c.d (RFC 4291 section 2.5.5.2).
+struct Address {
+  std::array<uint8_t, 16> bytes{};
+
+  /// `host_order` is the IPv4 address as a number, 10.0.0.1 = 0x0a000001.
+  static constexpr Address v4(uint32_t host_order) {
+    Address a;
+    a.bytes[10] = a.bytes[11] = 0xff;
+    a.bytes[12] = static_cast<uint8_t>(host_order >> 24);
+    a.bytes[13] = static_cast<uint8_t>(host_order >> 16);
+    a.bytes[14] = static_cast<uint8_t>(host_order >> 8);
+    a.bytes[15] = static_cast<uint8_t>(host_order);
+    return a;
+  }
+  constexpr bool is_v4() const {
+    for (int i = 0; i < 10; i++)
+      if (bytes[i] != 0) return false;
+    return bytes[10] == 0xff && bytes[11] == 0xff;
+  }
+  /// The IPv4 address as a number; only meaningful when is_v4().
+  constexpr uint32_t v4_host_order() const {
+    return uint32_t{bytes[12]} << 24 | uint32_t{bytes[13]} << 16 | uint32_t{bytes[14]} << 8 |
+           bytes[15];
+  }
+  constexpr bool is_unspecified() const {
+    for (int i = 0; i < 10; i++)
+      if (bytes[i] != 0) return false;
+    return bytes[12] == 0 && bytes[13] == 0 && bytes[14] == 0 && bytes[15] == 0;
+  }
+  friend constexpr bool operator==(const Address&, const Address&) = default;
+};
+
+/// An address and a port (host byte order).
+struct Endpoint {
+  Address address;
+  uint16_t port = 0;
+  friend constexpr bool operator==(const Endpoint&, const Endpoint&) = default;
+};
+
+}  // namespace weir::net

@@ -1,0 +1,116 @@
+#pragma once
+#include <rte_mbuf.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "net/address.h"
+
+namespace weir::net {
+
+/// The Internet checksum (RFC 1071). Sums are kept in the byte order of memory, which RFC 1071
+/// section 2(B) allows: words are loaded as they lie, and checksum_finish gives a word that is
+/// stored as it is.
+using ChecksumSum = uint64_t;
+
+/// Adds a 64-bit word to a sum, end-around carry included.
+inline ChecksumSum checksum_add_word(ChecksumSum sum, uint64_t word) {
+  sum += word;
+  return sum + (sum < word);
+}
+
+/// Adds bytes that start at an even position of the data that is summed up.
+inline ChecksumSum checksum_add(ChecksumSum sum, const void* data, size_t length_bytes) {
+  const auto* at = static_cast<const uint8_t*>(data);
+  uint64_t words[4];
+  while (length_bytes >= sizeof words) {
+    std::memcpy(words, at, sizeof words);
+    sum = checksum_add_word(sum, words[0]);
+    sum = checksum_add_word(sum, words[1]);
+    sum = checksum_add_word(sum, words[2]);
+    sum = checksum_add_word(sum, words[3]);
+    at += sizeof words;
+    length_bytes -= sizeof words;
+  }
+  while (length_bytes >= sizeof(uint64_t)) {
+    std::memcpy(words, at, sizeof(uint64_t));
+    sum = checksum_add_word(sum, words[0]);
+    at += sizeof(uint64_t);
+    length_bytes -= sizeof(uint64_t);
+  }
+  if (length_bytes > 0) {
+    // An odd last byte is padded with a zero behind it (RFC 1071 section 1): zeroed memory does
+    // that in any byte order.
+    words[0] = 0;
+    std::memcpy(words, at, length_bytes);
+    sum = checksum_add_word(sum, words[0]);
+  }
+  return sum;
+}
+
+/// The sum folded to 16 bits, not complemented.
+inline uint16_t checksum_fold(ChecksumSum sum) {
+  sum = (sum & 0xffffffff) + (sum >> 32);
+  sum = (sum & 0xffffffff) + (sum >> 32);
+  uint32_t half = static_cast<uint32_t>(sum);
+  half = (half & 0xffff) + (half >> 16);
+  half = (half & 0xffff) + (half >> 16);
+  return static_cast<uint16_t>(half);
+}
+
+/// The checksum to store; over data that carries a right checksum the result is 0.
+inline uint16_t checksum_finish(ChecksumSum sum) {
+  return static_cast<uint16_t>(~checksum_fold(sum));
+}
+
+/// Adds `length_bytes` of a packet, counted from `offset_bytes` over its whole chain. The range
+/// must lie in the packet.
+inline ChecksumSum checksum_add_packet(ChecksumSum sum, const rte_mbuf* packet,
+                                       uint32_t offset_bytes, uint32_t length_bytes) {
+  bool odd = false;
+  for (const rte_mbuf* segment = packet; segment != nullptr && length_bytes > 0;
+       segment = segment->next) {
+    if (offset_bytes >= segment->data_len) {
+      offset_bytes -= segment->data_len;
+      continue;
+    }
+    uint32_t here = segment->data_len - offset_bytes;
+    if (here > length_bytes) here = length_bytes;
+    const void* bytes = rte_pktmbuf_mtod_offset(segment, const void*, offset_bytes);
+    if (!odd) {
+      sum = checksum_add(sum, bytes, here);
+    } else {
+      // Bytes at odd positions: the folded sum with its two bytes exchanged (RFC 1071 section
+      // 2(B)).
+      sum = checksum_add_word(sum, __builtin_bswap16(checksum_fold(checksum_add(0, bytes, here))));
+    }
+    odd ^= (here & 1) != 0;
+    length_bytes -= here;
+    offset_bytes = 0;
+  }
+  return sum;
+}
+
+/// The sum of the pseudo header: RFC 9293 section 3.1 and RFC 768 for IPv4, RFC 8200 section 8.1
+/// for IPv6.
+inline ChecksumSum checksum_pseudo_header(const Address& source, const Address& destination,
+                                          uint8_t protocol, uint32_t transport_bytes) {
+  ChecksumSum sum = __builtin_bswap16(protocol);
+  sum += __builtin_bswap32(transport_bytes);
+  if (source.is_v4()) {
+    sum = checksum_add(sum, source.bytes.data() + 12, 4);
+    return checksum_add(sum, destination.bytes.data() + 12, 4);
+  }
+  sum = checksum_add(sum, source.bytes.data(), 16);
+  return checksum_add(sum, destination.bytes.data(), 16);
+}
+
+/// The checksum after one 16-bit word under it has changed (RFC 1624, equation 3). All words as
+/// they lie in memory.
+inline uint16_t checksum_update(uint16_t checksum, uint16_t old_word, uint16_t new_word) {
+  return checksum_finish(ChecksumSum{static_cast<uint16_t>(~checksum)} +
+                         static_cast<uint16_t>(~old_word) + new_word);
+}
+
+}  // namespace weir::net

@@ -1,0 +1,51 @@
+#pragma once
+#include <array>
+#include <cstdint>
+
+#include "net/environment.h"
+
+namespace weir::net::link {
+
+using LinkAddress = std::array<uint8_t, 6>;
+
+inline constexpr LinkAddress kBroadcast = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+inline constexpr uint16_t kTypeIpv4 = 0x0800;
+inline constexpr uint16_t kTypeArp = 0x0806;
+inline constexpr uint16_t kTypeIpv6 = 0x86dd;
+
+/// An Ethernet II header as it lies in memory; the type is in network byte order.
+struct __attribute__((packed)) EthernetHeader {
+  LinkAddress destination;
+  LinkAddress source;
+  uint16_t type_be;
+};
+static_assert(sizeof(EthernetHeader) == 14);
+
+inline constexpr uint32_t kHeaderBytes = sizeof(EthernetHeader);
+
+/// Whether an address names more than one station (broadcast included): the I/G bit of IEEE 802.
+inline bool is_group(const LinkAddress& address) { return (address[0] & 1) != 0; }
+
+/// Ethernet II framing (RFC 894).
+class Ethernet {
+ public:
+  struct Incoming {
+    uint16_t type;
+    /// The frame was sent to a broadcast or multicast link address.
+    bool to_group;
+  };
+
+  Ethernet(const LinkAddress& own, const Environment& environment);
+
+  /// Looks at a received frame. False: it is none of ours; it has been counted and freed.
+  bool receive(rte_mbuf* frame, Incoming& incoming);
+  /// Puts a header before a packet and transmits it. Takes ownership.
+  void transmit(rte_mbuf* packet, const LinkAddress& destination, uint16_t type);
+  const LinkAddress& own() const { return own_; }
+
+ private:
+  LinkAddress own_;
+  Environment environment_;
+};
+
+}  // namespace weir::net::link

@@ -1,0 +1,103 @@
+#pragma once
+#include <rte_prefetch.h>
+
+#include <cstdint>
+#include <cstring>
+#include <memory>
+
+#include "net/address.h"
+
+namespace weir::net::tcp {
+
+/// Hash of a connection's addresses and ports under a secret key, so that a peer cannot choose colliding ones.
+inline uint64_t flow_hash(const uint64_t key[2], const Endpoint& local, const Endpoint& remote) {
+  auto mix = [](uint64_t a, uint64_t b) {
+    unsigned __int128 product = static_cast<unsigned __int128>(a) * b;
+    return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
+  };
+  uint64_t local_words[2], remote_words[2];
+  std::memcpy(local_words, local.address.bytes.data(), 16);
+  std::memcpy(remote_words, remote.address.bytes.data(), 16);
+  uint64_t ports = uint64_t{local.port} << 16 | remote.port;
+  uint64_t h = mix(remote_words[1] ^ key[0], local_words[1] ^ ports << 16 ^ key[1]);
+  if (!remote.address.is_v4()) h = mix(h ^ remote_words[0], local_words[0] ^ key[0]);
+  return mix(h ^ key[1], key[0] | 1);
+}
+
+/// From hash to a value (a connection or a TIME-WAIT record). Buckets of one cache line; a bucket that is full spills
+/// into the next and remembers how many did. Bounded by what it may hold: the callers' pools.
+class FlowTable {
+ public:
+  static constexpr uint32_t kNone = UINT32_MAX;
+
+  /// Room for `capacity` entries at half load.
+  explicit FlowTable(uint32_t capacity) {
+    uint32_t buckets = 16;
+    while (buckets * kEntries < capacity * 2) buckets *= 2;
+    mask_ = buckets - 1;
+    buckets_.reset(new Bucket[buckets]);
+  }
+
+  void prefetch(uint64_t hash) const { rte_prefetch0(&buckets_[hash & mask_]); }
+  /// The first value that may be the one, for prefetching.
+  uint32_t candidate(uint64_t hash) const {
+    const Bucket& bucket = buckets_[hash & mask_];
+    uint16_t tag = tag_of(hash);
+    for (uint32_t i = 0; i < kEntries; i++)
+      if (bucket.tags[i] == tag) return bucket.values[i];
+    return kNone;
+  }
+  /// The value for which `matches(value)`; kNone if there is none.
+  template <typename Matches>
+  uint32_t find(uint64_t hash, Matches&& matches) const {
+    uint16_t tag = tag_of(hash);
+    for (uint32_t at = hash & mask_;; at = (at + 1) & mask_) {
+      const Bucket& bucket = buckets_[at];
+      for (uint32_t i = 0; i < kEntries; i++)
+        if (bucket.tags[i] == tag && matches(bucket.values[i])) return bucket.values[i];
+      if (bucket.spilled == 0) return kNone;
+    }
+  }
+  void insert(uint64_t hash, uint32_t value) {
+    for (uint32_t at = hash & mask_;; at = (at + 1) & mask_) {
+      Bucket& bucket = buckets_[at];
+      for (uint32_t i = 0; i < kEntries; i++) {
+        if (bucket.tags[i] != 0) continue;
+        bucket.tags[i] = tag_of(hash);
+        bucket.values[i] = value;
+        return;
+      }
+      bucket.spilled++;
+    }
+  }
+  /// `value` must be in the table.
+  void erase(uint64_t hash, uint32_t value) {
+    uint16_t tag = tag_of(hash);
+    for (uint32_t at = hash & mask_;; at = (at + 1) & mask_) {
+      Bucket& bucket = buckets_[at];
+      for (uint32_t i = 0; i < kEntries; i++) {
+        if (bucket.tags[i] != tag || bucket.values[i] != value) continue;
+        bucket.tags[i] = 0;
+        for (uint32_t before = hash & mask_; before != at; before = (before + 1) & mask_)
+          buckets_[before].spilled--;
+        return;
+      }
+    }
+  }
+
+ private:
+  static constexpr uint32_t kEntries = 10;
+  struct alignas(64) Bucket {
+    uint16_t tags[kEntries] = {};
+    uint16_t spilled = 0;
+    uint32_t values[kEntries] = {};
+  };
+  static_assert(sizeof(Bucket) == 64);
+  /// 0 marks a free entry.
+  static uint16_t tag_of(uint64_t hash) { return static_cast<uint16_t>(hash >> 48) | 1; }
+
+  uint32_t mask_;
+  std::unique_ptr<Bucket[]> buckets_;
+};
+
+}  // namespace weir::net::tcp

@@ -1,0 +1,31 @@
+#pragma once
+#include <cstdint>
+
+namespace weir::net::tcp {
+
+inline constexpr uint8_t kFin = 0x01;
+inline constexpr uint8_t kSyn = 0x02;
+inline constexpr uint8_t kRst = 0x04;
+inline constexpr uint8_t kPsh = 0x08;
+inline constexpr uint8_t kAck = 0x10;
+
+/// The TCP header as it lies in a packet (RFC 9293 section 3.1), network byte order.
+struct Header {
+  uint16_t source_port_be;
+  uint16_t destination_port_be;
+  uint32_t sequence_be;
+  uint32_t acknowledgement_be;
+  /// Upper four bits: header length in words.
+  uint8_t data_offset;
+  uint8_t flags;
+  uint16_t window_be;
+  uint16_t checksum;
+  uint16_t urgent_be;
+};
+static_assert(sizeof(Header) == 20);
+
+inline constexpr uint32_t kMaxHeaderBytes = 60;
+/// Timestamps with two bytes of padding (RFC 7323 appendix A).
+inline constexpr uint32_t kTimestampOptionBytes = 12;
+
+}  // namespace weir::net::tcp

@@ -1,0 +1,63 @@
+#pragma once
+#include <sys/mman.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <new>
+
+namespace weir::net::tcp {
+
+/// A fixed number of objects whose memory is taken from the kernel page by page as they are first used, and that are
+/// handed out and taken back in constant time. Objects are constructed when taken and must be trivially destructible.
+template <typename T>
+class LazyPool {
+ public:
+  explicit LazyPool(uint32_t capacity) : capacity_(capacity) {
+    bytes_ = size_t{capacity} * sizeof(T);
+    void* memory = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) throw std::bad_alloc();
+    // Large pages where they are to be had: a random walk over connections misses the TLB otherwise.
+    madvise(memory, bytes_, MADV_HUGEPAGE);
+    items_ = static_cast<T*>(memory);
+  }
+  ~LazyPool() { munmap(items_, bytes_); }
+  LazyPool(const LazyPool&) = delete;
+  LazyPool& operator=(const LazyPool&) = delete;
+
+  /// nullptr when all are in use.
+  T* take() {
+    T* item;
+    if (free_ != nullptr) {
+      item = free_;
+      free_ = *reinterpret_cast<T**>(item);
+    } else if (touched_ < capacity_) {
+      item = items_ + touched_++;
+    } else {
+      return nullptr;
+    }
+    used_++;
+    return new (item) T();
+  }
+  void give_back(T* item) {
+    *reinterpret_cast<T**>(item) = free_;
+    free_ = item;
+    used_--;
+  }
+  T& operator[](uint32_t index) { return items_[index]; }
+  uint32_t index_of(const T* item) const { return static_cast<uint32_t>(item - items_); }
+  /// Items that were ever taken lie below this index.
+  uint32_t touched() const { return touched_; }
+  uint32_t used() const { return used_; }
+  uint32_t capacity() const { return capacity_; }
+
+ private:
+  T* items_;
+  T* free_ = nullptr;
+  size_t bytes_;
+  uint32_t capacity_;
+  uint32_t touched_ = 0;
+  uint32_t used_ = 0;
+};
+
+}  // namespace weir::net::tcp

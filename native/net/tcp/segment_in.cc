@@ -1,0 +1,624 @@
+/// Segments on their way up: RFC 9293 section 3.10.7, with RFC 5961's checks and RFC 7323's timestamps.
+#include <algorithm>
+
+#include "net/checksum.h"
+#include "net/packet_bytes.h"
+#include "net/tcp/state.h"
+
+namespace weir::net::tcp {
+namespace {
+
+/// Beyond this idle time an old timestamp proves nothing (RFC 7323 section 5.5).
+constexpr uint64_t kTimestampAgeUs = 24ull * 24 * 3600 * 1'000'000;
+
+}  // namespace
+
+void Tcp::input(std::span<const ip::Received> segments) {
+  State& s = *state_;
+  s.batch.clear();
+  for (const ip::Received& received : segments) {
+    s.counters.add(Counter::tcp_rx);
+    Segment& segment = s.batch.emplace_back();
+    if (!s.parse(received, segment)) {
+      rte_pktmbuf_free(received.frame);
+      s.batch.pop_back();
+      continue;
+    }
+    s.flows.prefetch(segment.hash);
+  }
+  for (const Segment& segment : s.batch) {
+    uint32_t value = s.flows.candidate(segment.hash);
+    if (value == FlowTable::kNone || (value & State::kTimeWaitBit) != 0) continue;
+    const auto* lines = reinterpret_cast<const char*>(&s.blocks[value]);
+    rte_prefetch0(lines);
+    rte_prefetch0(lines + 64);
+    rte_prefetch0(lines + 128);
+  }
+  for (Segment& segment : s.batch) {
+    s.input_one(segment);
+    if (segment.frame != nullptr) rte_pktmbuf_free(segment.frame);
+  }
+}
+
+bool Tcp::State::parse(const ip::Received& received, Segment& segment) {
+  uint32_t offset = received.transport_offset_bytes;
+  uint32_t bytes = received.transport_bytes;
+  if (bytes < sizeof(Header) || !pull_up(received.frame, offset + std::min(bytes, kMaxHeaderBytes))) {
+    counters.add(Counter::drop_tcp_malformed);
+    return false;
+  }
+  const auto* header = rte_pktmbuf_mtod_offset(received.frame, const Header*, offset);
+  uint32_t header_bytes = (header->data_offset >> 4) * 4u;
+  if (header_bytes < sizeof(Header) || header_bytes > bytes) {
+    counters.add(Counter::drop_tcp_malformed);
+    return false;
+  }
+  if (!received.checksum_known_good) {
+    ChecksumSum sum =
+        checksum_pseudo_header(received.source, received.destination, ip::kProtocolTcp, bytes);
+    if (checksum_finish(checksum_add_packet(sum, received.frame, offset, bytes)) != 0) {
+      counters.add(Counter::drop_tcp_checksum);
+      return false;
+    }
+  }
+  segment.frame = received.frame;
+  segment.local = {received.destination, __builtin_bswap16(header->destination_port_be)};
+  segment.remote = {received.source, __builtin_bswap16(header->source_port_be)};
+  segment.sequence = __builtin_bswap32(header->sequence_be);
+  segment.acknowledgement = __builtin_bswap32(header->acknowledgement_be);
+  segment.window = __builtin_bswap16(header->window_be);
+  segment.flags = header->flags & (kFin | kSyn | kRst | kPsh | kAck);
+  segment.payload_offset_bytes = offset + header_bytes;
+  segment.payload_bytes = bytes - header_bytes;
+  segment.options =
+      parse_options(reinterpret_cast<const uint8_t*>(header) + sizeof(Header),
+                    header_bytes - static_cast<uint32_t>(sizeof(Header)), segment.has(kSyn));
+  segment.hash = flow_hash(hash_key, segment.local, segment.remote);
+  return true;
+}
+
+/// Finds whom a segment is for. The frame stays the segment's unless somebody takes it by setting it to nullptr.
+void Tcp::State::input_one(Segment& segment) {
+  uint32_t value = flows.find(segment.hash, [&](uint32_t candidate) {
+    if ((candidate & kTimeWaitBit) != 0) {
+      const TimeWaitRecord& record = time_wait[candidate & ~kTimeWaitBit];
+      return record.local == segment.local && record.remote == segment.remote;
+    }
+    const ControlBlock& block = blocks[candidate];
+    return block.local == segment.local && block.remote == segment.remote;
+  });
+  if (value != FlowTable::kNone && (value & kTimeWaitBit) == 0) [[likely]] {
+    ControlBlock& block = blocks[value];
+    if (block.state == tcp::State::syn_sent)
+      input_syn_sent(block, segment);
+    else
+      input_connection(block, segment);
+    return;
+  }
+  if (value != FlowTable::kNone) return input_time_wait(value & ~kTimeWaitBit, segment);
+  auto listener = listeners.find(segment.local.port);
+  if (listener == listeners.end()) return input_closed(segment);
+  input_listen(segment, listener->second);
+}
+
+/// RFC 9293 section 3.10.7.1.
+void Tcp::State::input_closed(const Segment& segment) {
+  counters.add(Counter::drop_tcp_no_port);
+  send_reset_for(segment);
+}
+
+/// RFC 9293 section 3.10.7.2.
+void Tcp::State::input_listen(const Segment& segment, Listener& listener) {
+  if (segment.has(kRst)) {
+    counters.add(Counter::drop_tcp_state);
+    return;
+  }
+  if (segment.has(kAck)) return input_closed(segment);
+  if (!segment.has(kSyn) || segment.has(kFin) || segment.remote.port == 0) {
+    counters.add(Counter::drop_tcp_state);
+    return;
+  }
+  // A connection has one address at each end (RFC 9293 section 3.9.2.3, MUST-57).
+  if (!(output.source_for(segment.remote.address) == segment.local.address)) {
+    counters.add(Counter::drop_tcp_no_port);
+    return;
+  }
+  if (half_open >= config.max_half_open) {
+    counters.add(Counter::drop_tcp_backlog);
+    return;
+  }
+  if (!listener.events->on_knock(listener.tag, segment.remote)) {
+    counters.add(Counter::drop_tcp_refused);
+    send_reset_for(segment);
+    return;
+  }
+  ControlBlock* block = create(segment.local, segment.remote, segment.hash);
+  if (block == nullptr) {
+    // Without an answer: the peer tries again later.
+    counters.add(Counter::drop_tcp_limit);
+    return;
+  }
+  half_open++;
+  block->state = tcp::State::syn_received;
+  block->events = listener.events;
+  block->listener_tag = listener.tag;
+  block->irs = segment.sequence;
+  block->rcv_nxt = segment.sequence + 1;
+  block->last_ack_sent = block->rcv_nxt;
+  block->snd_wnd = segment.window;  // never scaled on a SYN (RFC 7323 section 2.2)
+  block->snd_wl1 = segment.sequence;
+  const Options& options = segment.options;
+  uint16_t peer_mss = options.has_mss ? std::max(options.mss_bytes, kMinMss) : kDefaultMss;
+  block->mss_bytes = std::min(peer_mss, our_mss(segment.remote.address));
+  block->timestamps = options.has_timestamp;
+  if (options.has_timestamp) {
+    block->ts_recent = options.timestamp;
+    block->ts_recent_us = now_us;
+  }
+  block->window_scaling = options.has_window_scale;
+  block->send_scale = options.has_window_scale ? options.window_scale : 0;
+  block->receive_scale = options.has_window_scale ? receive_scale : 0;
+  send_syn(*block);
+  start_retransmit_timer(*block);
+}
+
+void Tcp::State::input_time_wait(uint32_t slot, const Segment& segment) {
+  TimeWaitRecord& record = time_wait[slot];
+  // RFC 1337: a reset must not cut TIME-WAIT short.
+  if (segment.has(kRst)) {
+    counters.add(Counter::drop_tcp_state);
+    return;
+  }
+  if (segment.has(kSyn) && !segment.has(kAck)) {
+    // RFC 6191: a SYN that cannot be an old duplicate opens a new connection.
+    bool newer = record.timestamps && segment.options.has_timestamp
+                     ? seq_gt(segment.options.timestamp, record.ts_recent) ||
+                           (segment.options.timestamp == record.ts_recent &&
+                            seq_gt(segment.sequence, record.rcv_nxt))
+                     : seq_gt(segment.sequence, record.rcv_nxt);
+    auto listener = listeners.find(segment.local.port);
+    if (newer && listener != listeners.end()) {
+      remove_time_wait(slot);
+      return input_listen(segment, listener->second);
+    }
+  }
+  counters.add(Counter::tcp_duplicates);
+  // RFC 9293 section 3.10.7.4: a FIN that comes again is acknowledged again; so is anything else out of place.
+  if (segment.length() == 0 && segment.sequence == record.rcv_nxt) return;
+  if (segment.has(kFin)) record.expires_ms = now_ms() + config.time_wait_ms;
+  uint32_t timestamps[2] = {timestamp_now(record.ts_offset), record.ts_recent};
+  send_bare(record.local, record.remote, record.snd_nxt, record.rcv_nxt, kAck, 0xffff,
+            record.timestamps ? timestamps : nullptr);
+}
+
+/// RFC 9293 section 3.10.7.3.
+void Tcp::State::input_syn_sent(ControlBlock& block, Segment& segment) {
+  bool acknowledges = segment.has(kAck);
+  if (acknowledges && (seq_le(segment.acknowledgement, block.iss) ||
+                       seq_gt(segment.acknowledgement, block.snd_max))) {
+    counters.add(Counter::drop_tcp_unacceptable);
+    if (!segment.has(kRst)) send_reset_for(segment);
+    return;
+  }
+  if (segment.has(kRst)) {
+    if (!acknowledges) {
+      counters.add(Counter::drop_tcp_unacceptable);
+      return;
+    }
+    counters.add(Counter::tcp_resets_rx);
+    return finish(block, CloseReason::refused);
+  }
+  if (!segment.has(kSyn)) {
+    counters.add(Counter::drop_tcp_state);
+    return;
+  }
+  const Options& options = segment.options;
+  uint16_t peer_mss = options.has_mss ? std::max(options.mss_bytes, kMinMss) : kDefaultMss;
+  block.mss_bytes = std::min(peer_mss, our_mss(segment.remote.address));
+  block.timestamps = options.has_timestamp;
+  if (options.has_timestamp) {
+    block.ts_recent = options.timestamp;
+    block.ts_recent_us = now_us;
+  }
+  block.window_scaling = options.has_window_scale;
+  block.send_scale = options.has_window_scale ? options.window_scale : 0;
+  block.receive_scale = options.has_window_scale ? receive_scale : 0;
+  block.irs = segment.sequence;
+  block.rcv_nxt = segment.sequence + 1;
+  block.last_ack_sent = block.rcv_nxt;
+  // What our SYN offered.
+  block.rcv_edge = block.rcv_nxt + std::min<uint32_t>(0xffff, config.receive_buffer_bytes);
+  block.snd_wnd = segment.window;
+  block.max_snd_wnd = std::max(block.max_snd_wnd, block.snd_wnd);
+  block.snd_wl1 = segment.sequence;
+  block.snd_wl2 = segment.acknowledgement;
+  if (!acknowledges) {
+    // Simultaneous open.
+    block.state = tcp::State::syn_received;
+    half_open++;
+    block.retries = 0;
+    send_syn(block);
+    start_retransmit_timer(block);
+    return;
+  }
+  if (block.timing) block.round_trip.sample(static_cast<uint32_t>(now_us - block.timed_at_us));
+  block.timing = false;
+  block.snd_una = segment.acknowledgement;
+  if (!establish(block)) return;
+  want_ack(block);
+  // Text and FIN on the SYN-ACK are taken like those of any segment.
+  segment.sequence++;
+  segment.flags &= static_cast<uint8_t>(~kSyn);
+  if (segment.length() != 0) input_connection(block, segment);
+}
+
+/// The handshake is done. False when the handler does not want the connection; then it is gone.
+bool Tcp::State::establish(ControlBlock& block) {
+  if (block.state == tcp::State::syn_received) half_open--;
+  bool retried = block.retries > 0;
+  block.state = tcp::State::established;
+  block.retries = 0;
+  block.retransmit_at_us = UINT64_MAX;
+  block.round_trip.reset_backoff();
+  if (block.timestamps) block.mss_bytes = static_cast<uint16_t>(block.mss_bytes - kTimestampOptionBytes);
+  block.congestion.start(block.mss_bytes);
+  // RFC 6298 section 5.7 and RFC 5681 section 3.1: a lost SYN is a sign of congestion.
+  if (retried) block.congestion.on_syn_lost();
+  block.max_snd_wnd = std::max(block.max_snd_wnd, block.snd_wnd);
+  block.rcv_edge = seq_max(block.rcv_edge, block.rcv_nxt);
+  counters.add(block.outbound ? Counter::tcp_connected : Counter::tcp_accepted);
+  bool wanted = block.events->on_opened(block, block.listener_tag, block.outbound);
+  if (block.state == tcp::State::dead) return false;
+  if (!wanted) {
+    counters.add(Counter::tcp_resets_tx);
+    counters.add(Counter::drop_tcp_refused);
+    send_bare(block.local, block.remote, block.snd_nxt, block.rcv_nxt, kRst | kAck, 0, nullptr);
+    destroy(block);
+    return false;
+  }
+  if (block.close_requested && block.state == tcp::State::established)
+    block.state = tcp::State::fin_wait_1;
+  if (block.queue.bytes() != 0 || block.close_requested) want_output(block);
+  return true;
+}
+
+/// An acknowledgement that only says where we stand; at most one in kChallengeUs.
+void Tcp::State::challenge(ControlBlock& block) {
+  if (block.challenge_us != 0 && now_us - block.challenge_us < kChallengeUs) return;
+  block.challenge_us = now_us;
+  counters.add(Counter::tcp_challenge_acks);
+  want_ack(block);
+}
+
+/// RFC 9293 section 3.10.7.4.
+void Tcp::State::input_connection(ControlBlock& block, Segment& segment) {
+  // A SYN-ACK that crosses ours in a simultaneous open stands one before what we expect (RFC 9293 figure 8).
+  if (block.state == tcp::State::syn_received && segment.has(kSyn) && segment.has(kAck) &&
+      segment.sequence == block.irs && block.outbound) {
+    segment.sequence++;
+    segment.flags &= static_cast<uint8_t>(~kSyn);
+  }
+
+  // RFC 7323 section 5.3 R1: PAWS. A reset is judged by its sequence number alone.
+  if (block.timestamps && !segment.has(kRst)) {
+    if (!segment.options.has_timestamp) {
+      // Section 3.2: once agreed on, timestamps are in every segment.
+      if (!segment.has(kSyn)) {
+        counters.add(Counter::drop_tcp_paws);
+        return;
+      }
+    } else if (seq_lt(segment.options.timestamp, block.ts_recent) &&
+               now_us - block.ts_recent_us < kTimestampAgeUs) {
+      counters.add(Counter::drop_tcp_paws);
+      if (segment.payload_bytes != 0 || segment.has(kFin)) want_ack(block);
+      else challenge(block);
+      return;
+    }
+  }
+
+  // First: the sequence number (table 6).
+  uint32_t window = block.rcv_edge - block.rcv_nxt;
+  uint32_t end = segment.sequence + segment.length();
+  bool acceptable;
+  if (segment.length() == 0)
+    acceptable = window == 0 ? segment.sequence == block.rcv_nxt
+                             : seq_le(block.rcv_nxt, segment.sequence) &&
+                                   seq_le(segment.sequence, block.rcv_edge);
+  else
+    acceptable = window != 0 && seq_lt(segment.sequence, block.rcv_edge) && seq_gt(end, block.rcv_nxt);
+  bool window_probe = false;
+  if (!acceptable && window == 0 && segment.sequence == block.rcv_nxt && !segment.has(kSyn)) {
+    // With the window closed its text is refused, but its acknowledgement counts (section 3.8.6.1, MUST-66).
+    window_probe = acceptable = true;
+  }
+  if (!acceptable) {
+    if (segment.has(kRst)) {
+      counters.add(Counter::drop_tcp_unacceptable);
+      return;
+    }
+    if (segment.length() != 0 && seq_le(end, block.rcv_nxt))
+      counters.add(Counter::tcp_duplicates);
+    else
+      counters.add(Counter::drop_tcp_unacceptable);
+    // Section 3.10.7.4: answer with an acknowledgement; one without text only now and then, or two confused peers would
+    // answer each other for ever.
+    if (block.state == tcp::State::syn_received) {
+      if (segment.has(kSyn) && segment.sequence == block.irs) send_syn(block);
+      return;
+    }
+    if (segment.payload_bytes != 0 || segment.has(kFin))
+      want_ack(block);
+    else
+      challenge(block);
+    return;
+  }
+
+  // Second: RST (RFC 5961 section 3.2).
+  if (segment.has(kRst)) {
+    if (segment.sequence != block.rcv_nxt) {
+      counters.add(Counter::drop_tcp_unacceptable);
+      return challenge(block);
+    }
+    counters.add(Counter::tcp_resets_rx);
+    bool opening = block.state == tcp::State::syn_received;
+    return finish(block, opening ? CloseReason::refused : CloseReason::reset);
+  }
+
+  // Fourth: SYN (RFC 5961 section 4.2).
+  if (segment.has(kSyn)) {
+    counters.add(Counter::drop_tcp_state);
+    return challenge(block);
+  }
+
+  // Fifth: ACK.
+  if (!segment.has(kAck)) {
+    counters.add(Counter::drop_tcp_state);
+    return;
+  }
+  if (block.state == tcp::State::syn_received) {
+    if (seq_le(segment.acknowledgement, block.snd_una) || seq_gt(segment.acknowledgement, block.snd_max)) {
+      counters.add(Counter::drop_tcp_unacceptable);
+      send_reset_for(segment);
+      return;
+    }
+    if (block.timing) block.round_trip.sample(static_cast<uint32_t>(now_us - block.timed_at_us));
+    block.timing = false;
+    block.snd_una = block.iss + 1;
+    block.snd_nxt = seq_max(block.snd_nxt, block.snd_una);
+    block.snd_wnd = uint32_t{segment.window} << block.send_scale;
+    block.snd_wl1 = segment.sequence;
+    block.snd_wl2 = segment.acknowledgement;
+    if (!establish(block)) return;
+  }
+  if (!check_acknowledgement(block, segment)) return;
+
+  // RFC 7323 section 4.3 (2): the timestamp of a segment that spans the last acknowledgement we sent.
+  if (segment.options.has_timestamp && block.timestamps &&
+      seq_le(segment.sequence, block.last_ack_sent) &&
+      seq_ge(segment.options.timestamp, block.ts_recent)) {
+    block.ts_recent = segment.options.timestamp;
+    block.ts_recent_us = now_us;
+  }
+
+  take_acknowledgement(block, segment);
+  if (block.state == tcp::State::dead) return;
+  take_window(block, segment);
+
+  // RFC 9293 section 3.10.7.4, fifth: what the acknowledgement of our FIN means.
+  if (block.fin_acknowledged()) {
+    if (block.state == tcp::State::fin_wait_1) {
+      block.state = tcp::State::fin_wait_2;
+      block.give_up_at_us = now_us + kFinWait2Us;
+      arm(block, block.give_up_at_us);
+    } else if (block.state == tcp::State::closing) {
+      return enter_time_wait(block);
+    } else if (block.state == tcp::State::last_ack) {
+      return finish(block, CloseReason::finished);
+    }
+  }
+  if (block.state == tcp::State::fin_wait_2) block.give_up_at_us = now_us + kFinWait2Us;
+
+  // Seventh and eighth: text and FIN.
+  if (window_probe) {
+    if (segment.length() != 0) {
+      counters.add(Counter::drop_tcp_window);
+      want_ack(block);
+    }
+    return;
+  }
+  if (segment.length() == 0) return;
+  if (block.fin_received) {
+    // The peer has said that nothing follows.
+    counters.add(Counter::tcp_duplicates);
+    return want_ack(block);
+  }
+  if (take_data(block, segment)) take_fin(block);
+}
+
+/// RFC 5961 section 5.2. False when the segment is to be dropped.
+bool Tcp::State::check_acknowledgement(ControlBlock& block, const Segment& segment) {
+  uint32_t ack = segment.acknowledgement;
+  if (seq_gt(ack, block.snd_max) || seq_lt(ack, block.snd_una - block.max_snd_wnd)) {
+    counters.add(Counter::drop_tcp_unacceptable);
+    challenge(block);
+    return false;
+  }
+  return true;
+}
+
+void Tcp::State::take_acknowledgement(ControlBlock& block, const Segment& segment) {
+  uint32_t ack = segment.acknowledgement;
+  if (seq_le(ack, block.snd_una)) {
+    // RFC 5681 section 2: what counts as a duplicate.
+    bool duplicate = ack == block.snd_una && segment.length() == 0 && block.snd_max != block.snd_una &&
+                     (uint32_t{segment.window} << block.send_scale) == block.snd_wnd &&
+                     block.snd_wnd != 0;
+    if (!duplicate) return;
+    if (block.congestion.on_duplicate(block.snd_una, block.snd_max)) {
+      counters.add(Counter::tcp_fast_retransmits);
+      retransmit_head(block);
+    }
+    want_output(block);
+    return;
+  }
+
+  uint32_t in_flight = block.snd_max - block.snd_una;
+  uint32_t advanced = ack - block.snd_una;
+  // FIN takes a sequence number but no place in the queue.
+  uint32_t bytes = std::min(advanced, block.queue.bytes());
+  if (block.timing && seq_gt(ack, block.timed_seq)) {
+    block.round_trip.sample(static_cast<uint32_t>(now_us - block.timed_at_us));
+    block.timing = false;
+  } else if (block.retries != 0 && block.timestamps && segment.options.has_timestamp &&
+             segment.options.timestamp_echo != 0) {
+    // After a retransmission only the echoed timestamp tells which copy arrived (RFC 7323 section 4.1).
+    uint32_t rtt_ms = timestamp_now(block.ts_offset) - segment.options.timestamp_echo;
+    if (rtt_ms < 60'000) block.round_trip.sample(std::max(1u, rtt_ms) * 1000);
+  } else {
+    block.round_trip.reset_backoff();
+  }
+  block.retries = 0;
+  block.probes = 0;
+  block.snd_una = ack;
+  if (seq_lt(block.snd_nxt, ack)) {
+    block.snd_nxt = ack;
+    block.cursor = {};
+  }
+  block.queue.remove(bytes);
+  // All that was sent is acknowledged, and the block where the cursor stood has gone.
+  if (block.snd_nxt == ack) block.cursor = {};
+
+  bool hole = false;
+  if (block.congestion.recovering()) {
+    hole = block.congestion.on_recovery_progress(ack, advanced, block.snd_max - ack);
+  } else {
+    block.congestion.on_progress(advanced, in_flight + block.mss_bytes >= block.congestion.window_bytes());
+  }
+  if (block.snd_una == block.snd_max) {
+    block.retransmit_at_us = UINT64_MAX;  // RFC 6298 section 5.2
+  } else {
+    start_retransmit_timer(block);  // section 5.3
+    if (hole) retransmit_head(block);
+  }
+  if (block.queue.bytes() != 0 || (block.close_requested && !block.fin_sent)) want_output(block);
+  if (bytes != 0 && block.wants_acknowledged) block.events->on_acknowledged(block, bytes);
+}
+
+/// RFC 9293 section 3.10.7.4: the newest segment's window counts.
+void Tcp::State::take_window(ControlBlock& block, const Segment& segment) {
+  if (!(seq_lt(block.snd_wl1, segment.sequence) ||
+        (block.snd_wl1 == segment.sequence && seq_le(block.snd_wl2, segment.acknowledgement))))
+    return;
+  uint32_t before = block.snd_wnd;
+  block.snd_wnd = uint32_t{segment.window} << block.send_scale;
+  block.max_snd_wnd = std::max(block.max_snd_wnd, block.snd_wnd);
+  block.snd_wl1 = segment.sequence;
+  block.snd_wl2 = segment.acknowledgement;
+  if (block.snd_wnd > before && block.queue.bytes() != 0) want_output(block);
+  if (block.snd_wnd != 0) {
+    block.persist_at_us = UINT64_MAX;
+    block.probes = 0;
+  } else if (block.persist_at_us != UINT64_MAX) {
+    // Answered, so the peer lives: it may keep the window closed as long as it likes (section 3.8.6.1, MUST-37).
+    block.probes = 0;
+  }
+}
+
+/// Shows text to the handler. False when it has no room (then nothing happened) or has ended the connection.
+bool Tcp::State::deliver(ControlBlock& block, const Payload& payload) {
+  // Before the call: the handler may consume and send from within.
+  block.rcv_nxt += payload.length_bytes;
+  block.unconsumed_bytes += payload.length_bytes;
+  bool taken = block.events->on_data(block, payload);
+  if (block.state == tcp::State::dead) return false;
+  if (!taken) {
+    block.rcv_nxt -= payload.length_bytes;
+    block.unconsumed_bytes -= payload.length_bytes;
+    counters.add(Counter::drop_app_full);
+    return false;
+  }
+  counters.add(Counter::tcp_rx_bytes, payload.length_bytes);
+  return true;
+}
+
+/// Delivers text that is next, keeps what is early. True when a FIN is next.
+bool Tcp::State::take_data(ControlBlock& block, Segment& segment) {
+  uint32_t sequence = segment.sequence;
+  uint32_t offset = segment.payload_offset_bytes;
+  uint32_t bytes = segment.payload_bytes;
+  bool fin = segment.has(kFin);
+  if (seq_lt(sequence, block.rcv_nxt)) {
+    uint32_t old_bytes = std::min(block.rcv_nxt - sequence, bytes);
+    sequence += old_bytes;
+    offset += old_bytes;
+    bytes -= old_bytes;
+    block.ack_now = true;
+  }
+  if (seq_gt(sequence + bytes, block.rcv_edge)) {
+    uint32_t beyond = sequence + bytes - block.rcv_edge;
+    counters.add(Counter::drop_tcp_window);
+    bytes -= std::min(beyond, bytes);
+    fin = false;
+  }
+  if (sequence != block.rcv_nxt) {
+    // RFC 5681 section 4.2: a duplicate acknowledgement at once tells the peer of the gap.
+    want_ack(block);
+    rte_mbuf* frame = segment.frame;
+    segment.frame = nullptr;
+    if (block.reorder.insert(early, config.max_reorder_segments, frame, offset, sequence, bytes, fin))
+      counters.add(Counter::tcp_out_of_order);
+    else
+      counters.add(Counter::drop_tcp_reorder_full);
+    return false;
+  }
+  if (bytes != 0 && !deliver(block, {segment.frame, offset, bytes})) {
+    if (block.state != tcp::State::dead) want_ack(block);
+    return false;
+  }
+  while (!fin && !block.reorder.empty()) {
+    // RFC 5681 section 4.2: filling a gap is acknowledged at once.
+    block.ack_now = true;
+    EarlySegment* next = block.reorder.ready(early, block.rcv_nxt);
+    if (next == nullptr) break;
+    uint32_t length = next->length_bytes;
+    if (length != 0 && !deliver(block, {next->frame, next->offset_bytes, length})) {
+      if (block.state == tcp::State::dead) return false;
+      break;
+    }
+    fin = next->fin;
+    block.reorder.pop(early);
+  }
+  want_output(block);
+  // RFC 9293 section 3.8.6.3: at least every second full segment, the others after a while.
+  if (++block.unacknowledged_segments >= 2 || fin) {
+    block.ack_now = true;
+  } else if (block.delayed_ack_at_us == UINT64_MAX) {
+    block.delayed_ack_at_us = now_us + kDelayedAckUs;
+    arm(block, block.delayed_ack_at_us);
+  }
+  return fin;
+}
+
+void Tcp::State::take_fin(ControlBlock& block) {
+  block.rcv_nxt++;
+  block.fin_received = true;
+  block.reorder.clear(early);
+  want_ack(block);
+  switch (block.state) {
+    case tcp::State::established:
+      block.state = tcp::State::close_wait;
+      break;
+    case tcp::State::fin_wait_1:
+      block.state = tcp::State::closing;
+      break;
+    case tcp::State::fin_wait_2:
+      block.events->on_end(block);
+      if (block.state != tcp::State::dead) enter_time_wait(block);
+      return;
+    default:
+      return;
+  }
+  block.events->on_end(block);
+}
+
+}  // namespace weir::net::tcp

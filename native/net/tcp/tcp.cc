@@ -1,0 +1,403 @@
+#include "net/tcp/tcp.h"
+
+#include <algorithm>
+
+#include "base/siphash.h"
+#include "net/tcp/state.h"
+
+namespace weir::net::tcp {
+namespace {
+
+constexpr uint32_t kMaxBatch = 256;
+/// Timers worked off in one cycle; the rest comes in the next.
+constexpr uint32_t kTimersPerCycle = 512;
+
+ControlBlock& block_of(Connection& connection) { return static_cast<ControlBlock&>(connection); }
+
+}  // namespace
+
+Tcp::State::State(const StackConfig& config_, const Environment& environment_, ip::Output& output_)
+    : config(config_),
+      environment(environment_),
+      counters(environment_.counters),
+      output(output_),
+      blocks(config_.max_connections),
+      flows(config_.max_connections + config_.max_time_wait),
+      time_wait(config_.max_time_wait),
+      send_pool(config_.send_copy_bytes),
+      early(config_.max_reorder_segments_total) {
+  for (uint64_t& word : hash_key) word = environment.random.next();
+  for (uint64_t& word : isn_key) word = environment.random.next();
+  // RFC 7323 section 2.2: the smallest shift that can express the whole buffer.
+  while ((config.receive_buffer_bytes >> receive_scale) > 0xffff && receive_scale < 14)
+    receive_scale++;
+  graveyard.reserve(1024);
+  batch.reserve(kMaxBatch);
+}
+
+ControlBlock* Tcp::State::create(const Endpoint& local, const Endpoint& remote, uint64_t hash) {
+  ControlBlock* block = blocks.take();
+  if (block == nullptr) return nullptr;
+  block->index = blocks.index_of(block);
+  block->local = local;
+  block->remote = remote;
+  block->hash = hash;
+  block->iss = initial_sequence(local, remote);
+  block->snd_una = block->snd_nxt = block->snd_max = block->iss;
+  // A timestamp clock of its own for each connection says nothing about the machine's (RFC 7323 section 7.1).
+  block->ts_offset = static_cast<uint32_t>(siphash(isn_key, &block->remote, sizeof block->remote) >> 32);
+  flows.insert(hash, block->index);
+  return block;
+}
+
+/// The connection is over: it leaves the tables at once and its memory at the end of the cycle.
+void Tcp::State::destroy(ControlBlock& block) {
+  if (block.state == tcp::State::dead) return;
+  if (block.state == tcp::State::syn_received) half_open--;
+  block.state = tcp::State::dead;
+  flows.erase(block.hash, block.index);
+  wheel.disarm(block.timer);
+  block.queue.clear();
+  block.reorder.clear(early);
+  counters.add(Counter::tcp_closed);
+  graveyard.push_back(&block);
+}
+
+/// Tells the handler and lets go.
+void Tcp::State::finish(ControlBlock& block, CloseReason reason) {
+  bool told = block.state != tcp::State::syn_received || block.outbound;
+  FlowEvents* events = block.events;
+  destroy(block);
+  if (told) events->on_closed(block, reason);
+}
+
+ControlBlock* Tcp::State::find(const Endpoint& local, const Endpoint& remote, uint64_t hash) {
+  uint32_t value = flows.find(hash, [&](uint32_t candidate) {
+    if ((candidate & kTimeWaitBit) != 0) return false;
+    const ControlBlock& block = blocks[candidate];
+    return block.local == local && block.remote == remote;
+  });
+  return value == FlowTable::kNone ? nullptr : &blocks[value];
+}
+
+/// RFC 6528 section 3: a clock of 4 us and a keyed hash of the connection's addresses.
+uint32_t Tcp::State::initial_sequence(const Endpoint& local, const Endpoint& remote) {
+  struct {
+    Endpoint local, remote;
+  } key{local, remote};
+  return static_cast<uint32_t>(now_us / 4) + static_cast<uint32_t>(siphash(isn_key, &key, sizeof key));
+}
+
+void Tcp::State::enter_time_wait(ControlBlock& block) {
+  if (time_wait.full()) {
+    remove_time_wait(time_wait.oldest());
+    time_wait.pop();
+  }
+  uint32_t slot = time_wait.append();
+  TimeWaitRecord& record = time_wait[slot];
+  record = {.local = block.local,
+            .remote = block.remote,
+            .snd_nxt = block.snd_max,
+            .rcv_nxt = block.rcv_nxt,
+            .ts_recent = block.ts_recent,
+            .ts_offset = block.ts_offset,
+            .expires_ms = now_ms() + config.time_wait_ms,
+            .timestamps = block.timestamps,
+            .live = true};
+  uint64_t hash = block.hash;
+  // The acknowledgement of the FIN goes out before the block does.
+  if (block.ack_now) send_ack(block);
+  flows.insert(hash, slot | kTimeWaitBit);
+  finish(block, CloseReason::finished);
+}
+
+/// The record is void; its slot leaves the ring in its turn.
+void Tcp::State::remove_time_wait(uint32_t slot) {
+  TimeWaitRecord& record = time_wait[slot];
+  if (!record.live) return;
+  record.live = false;
+  flows.erase(flow_hash(hash_key, record.local, record.remote), slot | kTimeWaitBit);
+}
+
+/// The handler sends no more. FIN goes out behind what is queued.
+void Tcp::State::request_close(ControlBlock& block) {
+  if (block.close_requested) return;
+  block.close_requested = true;
+  if (block.state == tcp::State::established) {
+    block.state = tcp::State::fin_wait_1;
+  } else if (block.state == tcp::State::close_wait) {
+    block.state = tcp::State::last_ack;
+  }
+  want_output(block);
+}
+
+// ---- timers ----
+
+void Tcp::State::on_timer(ControlBlock& block) {
+  if (now_us >= block.delayed_ack_at_us) {
+    block.delayed_ack_at_us = UINT64_MAX;
+    counters.add(Counter::tcp_delayed_acks);
+    want_ack(block);
+  }
+  if (now_us >= block.retransmit_at_us) {
+    block.retransmit_at_us = UINT64_MAX;
+    on_retransmit_timeout(block);
+    if (block.state == tcp::State::dead) return;
+  }
+  if (now_us >= block.persist_at_us) {
+    block.persist_at_us = UINT64_MAX;
+    on_persist(block);
+    if (block.state == tcp::State::dead) return;
+  }
+  if (now_us >= block.give_up_at_us) {
+    finish(block, CloseReason::timed_out);
+    return;
+  }
+  uint64_t next = std::min({block.delayed_ack_at_us, block.retransmit_at_us, block.persist_at_us,
+                            block.give_up_at_us});
+  if (next != UINT64_MAX) arm(block, next);
+}
+
+/// RFC 6298 section 5.4 to 5.7.
+void Tcp::State::on_retransmit_timeout(ControlBlock& block) {
+  counters.add(Counter::tcp_timeouts);
+  bool opening = block.state == tcp::State::syn_sent || block.state == tcp::State::syn_received;
+  uint8_t limit = block.state == tcp::State::syn_sent       ? kMaxSynRetries
+                  : block.state == tcp::State::syn_received ? kMaxSynAckRetries
+                                                            : kMaxRetries;
+  if (block.retries >= limit) {
+    finish(block, CloseReason::timed_out);
+    return;
+  }
+  block.round_trip.back_off();
+  // Karn's algorithm: what is sent again is not timed (RFC 6298 section 3).
+  block.timing = false;
+  bool first = block.retries == 0;
+  block.retries++;
+  if (opening) {
+    counters.add(Counter::tcp_retransmits);
+    send_syn(block);
+    start_retransmit_timer(block);
+    return;
+  }
+  if (block.snd_wnd == 0 && block.queue.bytes() != 0) {
+    // The window closed over what is under way: probe, and leave the rest until it opens.
+    block.snd_nxt = block.snd_una;
+    block.cursor = {};
+    on_persist(block);
+    return;
+  }
+  block.congestion.on_timeout(block.snd_una, block.snd_max, first);
+  // Everything unacknowledged is sent again, as the window allows.
+  block.snd_nxt = block.snd_una;
+  block.cursor = {};
+  start_retransmit_timer(block);
+  want_output(block);
+}
+
+/// Zero-window probe (RFC 9293 section 3.8.6.1): one byte beyond the window, further and further apart.
+void Tcp::State::on_persist(ControlBlock& block) {
+  if (block.queue.bytes() == 0) return;
+  if (block.probes >= kMaxProbes) {
+    finish(block, CloseReason::timed_out);
+    return;
+  }
+  block.probes++;
+  block.round_trip.back_off();
+  // A window too small to be worth filling is filled all the same in the end (section 3.8.6.2.1, the override).
+  uint32_t bytes = block.snd_wnd == 0 ? 1 : std::min(block.snd_wnd, std::min<uint32_t>(block.queue.bytes(), block.mss_bytes));
+  SendQueue::Cursor cursor = block.queue.seek(0);
+  counters.add(Counter::tcp_probes);
+  send_segment(block, block.snd_una, bytes, kAck | kPsh, cursor);
+  block.snd_max = seq_max(block.snd_max, block.snd_una + bytes);
+  block.persist_at_us = now_us + block.round_trip.timeout_us();
+  arm(block, block.persist_at_us);
+}
+
+// ---- the handlers' side ----
+
+Tcp::Tcp(const StackConfig& config, const Environment& environment, ip::Output& output)
+    : state_(std::make_unique<State>(config, environment, output)) {}
+
+Tcp::~Tcp() {
+  State& s = *state_;
+  for (uint32_t i = 0; i < s.blocks.touched(); i++)
+    if (s.blocks[i].state != tcp::State::dead) s.destroy(s.blocks[i]);
+}
+
+void Tcp::set_now(uint64_t now_us) { state_->now_us = now_us; }
+
+void Tcp::run_timers() {
+  State& s = *state_;
+  s.wheel.advance(s.now_us, kTimersPerCycle, [&](TimerNode& node) {
+    auto* block = reinterpret_cast<ControlBlock*>(reinterpret_cast<char*>(&node) -
+                                                  offsetof(ControlBlock, timer));
+    s.on_timer(*block);
+  });
+  for (uint32_t i = 0; i < kTimersPerCycle && !s.time_wait.empty(); i++) {
+    uint32_t slot = s.time_wait.oldest();
+    // One whose FIN came again waits longer, and those behind it with it.
+    const TimeWaitRecord& record = s.time_wait[slot];
+    if (record.live && static_cast<int32_t>(record.expires_ms - s.now_ms()) > 0) break;
+    s.remove_time_wait(slot);
+    s.time_wait.pop();
+  }
+}
+
+uint64_t Tcp::next_deadline_us() const {
+  const State& s = *state_;
+  uint64_t deadline = s.wheel.next_us();
+  if (!s.time_wait.empty()) {
+    int32_t left_ms = static_cast<int32_t>(s.time_wait[s.time_wait.oldest()].expires_ms - s.now_ms());
+    deadline = std::min(deadline, s.now_us + static_cast<uint64_t>(std::max(left_ms, 0)) * 1000 + 1000);
+  }
+  if (s.output_head != nullptr || !s.graveyard.empty()) deadline = std::min(deadline, s.now_us);
+  return deadline;
+}
+
+void Tcp::flush() {
+  State& s = *state_;
+  while (s.output_head != nullptr) {
+    ControlBlock& block = *s.output_head;
+    s.output_head = block.next_output;
+    block.in_output_list = false;
+    if (block.state != tcp::State::dead) s.output_one(block);
+  }
+  for (ControlBlock* block : s.graveyard) s.blocks.give_back(block);
+  s.graveyard.clear();
+}
+
+bool Tcp::listen(uint16_t port, FlowEvents& events, uint32_t listener_tag) {
+  State& s = *state_;
+  if (port == 0 || s.listeners.size() >= s.config.max_listeners) return false;
+  return s.listeners.try_emplace(port, Listener{&events, listener_tag, 0}).second;
+}
+
+void Tcp::unlisten(uint16_t port) {
+  State& s = *state_;
+  if (s.listeners.erase(port) == 0) return;
+  // Who is still opening a connection to it has nobody to talk to any more.
+  for (uint32_t i = 0; i < s.blocks.touched(); i++) {
+    ControlBlock& block = s.blocks[i];
+    if (block.state == tcp::State::syn_received && !block.outbound && block.local.port == port)
+      abort(block);
+  }
+}
+
+Connection* Tcp::connect(const Endpoint& remote, FlowEvents& events, uint32_t user) {
+  State& s = *state_;
+  Endpoint local;
+  local.address = s.output.source_for(remote.address);
+  if (local.address.is_unspecified() || remote.port == 0 || remote.address.is_unspecified())
+    return nullptr;
+  // RFC 6056 section 3.3.1: a random start, then the next one that is free.
+  constexpr uint32_t kPorts = kLastEphemeralPort - kFirstEphemeralPort + 1;
+  auto start = static_cast<uint32_t>(s.environment.random.next() % kPorts);
+  for (uint32_t i = 0; i < kPorts; i++) {
+    local.port = static_cast<uint16_t>(kFirstEphemeralPort + (start + i) % kPorts);
+    if (s.listeners.contains(local.port)) continue;
+    uint64_t hash = flow_hash(s.hash_key, local, remote);
+    uint32_t taken = s.flows.find(hash, [&](uint32_t value) {
+      if ((value & State::kTimeWaitBit) != 0) {
+        const TimeWaitRecord& record = s.time_wait[value & ~State::kTimeWaitBit];
+        return record.local == local && record.remote == remote;
+      }
+      return s.blocks[value].local == local && s.blocks[value].remote == remote;
+    });
+    if (taken != FlowTable::kNone) continue;
+    ControlBlock* block = s.create(local, remote, hash);
+    if (block == nullptr) return nullptr;
+    block->events = &events;
+    block->user = user;
+    block->outbound = true;
+    block->state = tcp::State::syn_sent;
+    block->receive_scale = s.receive_scale;
+    block->mss_bytes = s.our_mss(remote.address);
+    s.send_syn(*block);
+    s.start_retransmit_timer(*block);
+    return block;
+  }
+  return nullptr;
+}
+
+SendResult Tcp::send_copy(Connection& connection, std::span<const uint8_t> bytes) {
+  State& s = *state_;
+  ControlBlock& block = block_of(connection);
+  if (block.state == tcp::State::dead || block.close_requested) return SendResult::closing;
+  if (bytes.empty()) return SendResult::ok;
+  if (bytes.size() > s.config.send_buffer_bytes - block.queue.bytes()) return SendResult::limit;
+  if (!block.queue.append_copy(s.send_pool, bytes)) return SendResult::no_memory;
+  s.want_output(block);
+  return SendResult::ok;
+}
+
+SendResult Tcp::send_held(Connection& connection, const HeldBuffer& buffer) {
+  State& s = *state_;
+  ControlBlock& block = block_of(connection);
+  if (block.state == tcp::State::dead || block.close_requested) return SendResult::closing;
+  if (buffer.length_bytes > s.config.send_buffer_bytes - block.queue.bytes())
+    return SendResult::limit;
+  if (!block.queue.append_held(s.send_pool, buffer)) return SendResult::no_memory;
+  s.want_output(block);
+  return SendResult::ok;
+}
+
+void Tcp::consume(Connection& connection, uint32_t bytes) {
+  State& s = *state_;
+  ControlBlock& block = block_of(connection);
+  if (block.state == tcp::State::dead) return;
+  block.unconsumed_bytes -= std::min(bytes, block.unconsumed_bytes);
+  // RFC 9293 section 3.8.6.2.2: a window update is worth a segment when it opens by half the buffer or two segments.
+  uint32_t edge = block.rcv_nxt + (s.config.receive_buffer_bytes - std::min(s.config.receive_buffer_bytes, block.unconsumed_bytes));
+  uint32_t opened = edge - block.rcv_edge;
+  if (static_cast<int32_t>(opened) <= 0) return;
+  if (opened >= s.config.receive_buffer_bytes / 2 ||
+      (block.rcv_edge - block.rcv_nxt < 2u * block.mss_bytes && opened >= 2u * block.mss_bytes))
+    s.want_ack(block);
+}
+
+void Tcp::close(Connection& connection) {
+  ControlBlock& block = block_of(connection);
+  if (block.state == tcp::State::dead) return;
+  state_->request_close(block);
+}
+
+void Tcp::abort(Connection& connection) {
+  State& s = *state_;
+  ControlBlock& block = block_of(connection);
+  if (block.state == tcp::State::dead) return;
+  // RFC 9293 section 3.10.5.
+  if (block.state != tcp::State::syn_sent) {
+    s.counters.add(Counter::tcp_resets_tx);
+    s.send_bare(block.local, block.remote, block.snd_nxt, block.rcv_nxt, kRst | kAck, 0, nullptr);
+  }
+  s.destroy(block);
+}
+
+void Tcp::set_events(Connection& connection, FlowEvents& events) {
+  block_of(connection).events = &events;
+}
+
+uint32_t Tcp::connection_count() const {
+  return state_->blocks.used() - static_cast<uint32_t>(state_->graveyard.size());
+}
+
+/// An error about a segment of ours. It must quote a sequence number that is in flight (RFC 5927 section 4.1); only a
+/// hard error during the handshake ends the connection (RFC 5461 section 4).
+void Tcp::on_icmp_error(const Address& local, const Address& remote,
+                        std::span<const uint8_t> quoted, bool hard) {
+  State& s = *state_;
+  if (quoted.size() < 8) return;
+  Endpoint from{local, static_cast<uint16_t>(quoted[0] << 8 | quoted[1])};
+  Endpoint to{remote, static_cast<uint16_t>(quoted[2] << 8 | quoted[3])};
+  uint32_t sequence = uint32_t{quoted[4]} << 24 | uint32_t{quoted[5]} << 16 |
+                      uint32_t{quoted[6]} << 8 | quoted[7];
+  ControlBlock* block = s.find(from, to, flow_hash(s.hash_key, from, to));
+  if (block == nullptr || !seq_le(block->snd_una, sequence) || !seq_lt(sequence, block->snd_max)) {
+    s.counters.add(Counter::drop_icmp_unknown);
+    return;
+  }
+  if (hard && block->state == tcp::State::syn_sent) s.finish(*block, CloseReason::unreachable);
+}
+
+}  // namespace weir::net::tcp

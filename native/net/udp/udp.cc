@@ -1,0 +1,130 @@
+#include "net/udp/udp.h"
+
+#include <rte_byteorder.h>
+#include <rte_mbuf.h>
+
+#include <algorithm>
+
+#include "net/checksum.h"
+#include "net/ip/ipv4_header.h"
+#include "net/packet_bytes.h"
+
+namespace weir::net::udp {
+
+namespace {
+
+/// A UDP header as it lies in memory; fields ending in _be are in network byte order.
+struct __attribute__((packed)) UdpHeader {
+  uint16_t source_be;
+  uint16_t destination_be;
+  uint16_t length_be;
+  uint16_t checksum;
+};
+static_assert(sizeof(UdpHeader) == 8);
+
+}  // namespace
+
+Udp::Udp(const Environment& environment, ip::Output& output, icmp::Icmp& icmp, uint32_t max_ports)
+    : environment_(environment),
+      output_(output),
+      icmp_(icmp),
+      ports_(65536, kUnbound),
+      bindings_(std::min<uint32_t>(max_ports, kUnbound)) {
+  for (uint32_t i = bindings_.size(); i-- > 0;) {
+    bindings_[i].next_free = free_binding_;
+    free_binding_ = static_cast<uint16_t>(i);
+  }
+}
+
+void Udp::input(const ip::Incoming& datagram) {
+  const ip::Received& received = datagram.received;
+  rte_mbuf* frame = received.frame;
+  const auto drop = [&](Counter reason) {
+    environment_.counters.add(reason);
+    rte_pktmbuf_free(frame);
+  };
+  environment_.counters.add(Counter::udp_rx);
+  if (received.transport_bytes < sizeof(UdpHeader)) [[unlikely]]
+    return drop(Counter::drop_udp_malformed);
+  const auto* header =
+      rte_pktmbuf_mtod_offset(frame, const UdpHeader*, received.transport_offset_bytes);
+  const uint32_t length_bytes = rte_be_to_cpu_16(header->length_be);
+  if (length_bytes < sizeof(UdpHeader) || length_bytes > received.transport_bytes) [[unlikely]]
+    return drop(Counter::drop_udp_malformed);
+  // No checksum is a zero, over IPv4 only (RFC 768; RFC 8200 section 8.1).
+  const bool has_none = header->checksum == 0 && received.source.is_v4();
+  if (!received.checksum_known_good && !has_none) {
+    const ChecksumSum sum = checksum_pseudo_header(received.source, received.destination,
+                                                   ip::kProtocolUdp, length_bytes);
+    if (checksum_finish(checksum_add_packet(sum, frame, received.transport_offset_bytes,
+                                            length_bytes)) != 0) [[unlikely]]
+      return drop(Counter::drop_udp_checksum);
+  }
+
+  const uint16_t port = rte_be_to_cpu_16(header->destination_be);
+  const uint16_t index = ports_[port];
+  if (index == kUnbound) {
+    // RFC 1122 section 4.1.3.1; an error about a broadcast is forbidden by section 3.2.2.
+    if (!datagram.to_broadcast) icmp_.send_unreachable(received, icmp::Unreachable::port);
+    return drop(Counter::drop_udp_no_port);
+  }
+  const Binding binding = bindings_[index];
+  const Payload payload = {
+      .head = frame,
+      .offset_bytes = received.transport_offset_bytes + static_cast<uint32_t>(sizeof(UdpHeader)),
+      .length_bytes = length_bytes - static_cast<uint32_t>(sizeof(UdpHeader))};
+  if (!binding.events->on_datagram(binding.listener_tag,
+                                   {received.source, rte_be_to_cpu_16(header->source_be)},
+                                   {received.destination, port}, payload))
+    environment_.counters.add(Counter::drop_udp_refused);
+  rte_pktmbuf_free(frame);
+}
+
+bool Udp::bind(uint16_t port, FlowEvents& events, uint32_t listener_tag) {
+  if (port == 0 || ports_[port] != kUnbound || free_binding_ == kUnbound) return false;
+  const uint16_t index = free_binding_;
+  free_binding_ = bindings_[index].next_free;
+  bindings_[index] = {&events, listener_tag, kUnbound};
+  ports_[port] = index;
+  return true;
+}
+
+void Udp::unbind(uint16_t port) {
+  const uint16_t index = ports_[port];
+  if (index == kUnbound) return;
+  ports_[port] = kUnbound;
+  bindings_[index] = {nullptr, 0, free_binding_};
+  free_binding_ = index;
+}
+
+bool Udp::send(uint16_t local_port, const Endpoint& remote, std::span<const uint8_t> bytes) {
+  const Address source = output_.source_for(remote.address);
+  // A peer whose port is 0 wants no answer (RFC 768).
+  if (source.is_unspecified() || remote.port == 0) return false;
+  const size_t length_bytes = sizeof(UdpHeader) + bytes.size();
+  if (length_bytes + sizeof(ip::Ipv4Header) > output_.mtu_bytes(remote.address)) return false;
+
+  rte_mbuf* packet = rte_pktmbuf_alloc(environment_.frame_pool);
+  if (packet == nullptr) {
+    environment_.counters.add(Counter::drop_no_mbuf);
+    return false;
+  }
+  auto* header = reinterpret_cast<UdpHeader*>(rte_pktmbuf_append(packet, sizeof(UdpHeader)));
+  *header = {rte_cpu_to_be_16(local_port), rte_cpu_to_be_16(remote.port),
+             rte_cpu_to_be_16(static_cast<uint16_t>(length_bytes)), 0};
+  if (!append_copy(packet, bytes, environment_.frame_pool)) {
+    environment_.counters.add(Counter::drop_no_mbuf);
+    rte_pktmbuf_free(packet);
+    return false;
+  }
+  const ChecksumSum sum =
+      checksum_pseudo_header(source, remote.address, ip::kProtocolUdp, packet->pkt_len);
+  const uint16_t checksum = checksum_finish(checksum_add_packet(sum, packet, 0, packet->pkt_len));
+  // Zero would say that there is none (RFC 768).
+  header->checksum = checksum == 0 ? 0xffff : checksum;
+  environment_.counters.add(Counter::udp_tx);
+  output_.send(packet, source, remote.address, ip::kProtocolUdp);
+  return true;
+}
+
+}  // namespace weir::net::udp

@@ -1,0 +1,25 @@
+#pragma once
+#include <array>
+#include <cstdint>
+#include <string>
+
+struct rte_mbuf;
+
+namespace weir::port {
+
+/// Where frames come from and go to. One object serves one queue, used by one worker's thread.
+class Port {
+ public:
+  virtual ~Port() = default;
+  /// Fills `frames` with up to `capacity` received frames and returns how many. Never waits.
+  virtual uint32_t receive(rte_mbuf** frames, uint32_t capacity) = 0;
+  /// Sends frames in order and takes ownership of those it took; returns how many. Never waits.
+  virtual uint32_t transmit(rte_mbuf** frames, uint32_t count) = 0;
+  /// A descriptor that becomes readable when frames may be waiting, or -1 when there is none (the
+  /// worker naps).
+  virtual int wait_descriptor() const = 0;
+  virtual std::array<uint8_t, 6> link_address() const = 0;
+  virtual uint16_t mtu_bytes() const = 0;
+};
+
+}  // namespace weir::port

@@ -1,0 +1,265 @@
+#include "worker/worker.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <rte_cycles.h>
+#include <rte_lcore.h>
+#include <rte_mbuf.h>
+#include <time.h>
+
+#include <algorithm>
+
+namespace weir::worker {
+namespace {
+
+uint64_t clock_us(clockid_t clock) {
+  timespec now;
+  clock_gettime(clock, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000 + static_cast<uint64_t>(now.tv_nsec) / 1000;
+}
+
+/// No sleep is longer: a missed wake-up costs this much and no more.
+constexpr uint64_t kLongestSleepUs = 1'000'000;
+/// How long to nap where the port has no descriptor to wait on.
+constexpr uint64_t kNapUs = 100;
+/// How often the time of day is compared with the monotonic clock.
+constexpr uint64_t kWallCheckUs = 1'000'000;
+
+}  // namespace
+
+uint64_t monotonic_us() { return clock_us(CLOCK_MONOTONIC); }
+
+Worker::Worker(const WorkerConfig& config, const WorkerResources& resources)
+    : config_(config),
+      resources_(resources),
+      counters_(resources.counters),
+      random_(config.seed == 0 ? Random() : Random(config.seed)),
+      flows_(config.stack.max_connections + 128 * abi::kTicketCapacity) {
+  config_.batch = std::clamp<uint32_t>(config_.batch, 1, kMaxBatch);
+  net::Environment environment{*this, random_, counters_, resources.header_pool,
+                               resources.frame_pool};
+  stack_ = std::make_unique<net::Stack>(config.stack, environment);
+  ready_.reserve(256);
+  running_.reserve(256);
+}
+
+Worker::~Worker() {
+  for (auto& app : apps_) app->shut_down();
+  // The stack lets go of every buffer before the windows go.
+  stack_.reset();
+  for (uint32_t i = 0; i < tx_count_; i++) rte_pktmbuf_free(tx_[i]);
+}
+
+void Worker::transmit(rte_mbuf* frame) {
+  tx_[tx_count_++] = frame;
+  if (tx_count_ == tx_.size()) flush_port();
+}
+
+void Worker::flush_port() {
+  uint32_t sent = resources_.port.transmit(tx_.data(), tx_count_);
+  if (sent < tx_count_) {
+    // Once more: the port may have made room while it worked.
+    sent += resources_.port.transmit(tx_.data() + sent, tx_count_ - sent);
+    if (sent < tx_count_) {
+      counters_.add(Counter::drop_tx_full, tx_count_ - sent);
+      for (uint32_t i = sent; i < tx_count_; i++) rte_pktmbuf_free(tx_[i]);
+    }
+  }
+  tx_count_ = 0;
+}
+
+bool Worker::cycle(uint64_t now_us) {
+  time_.mono_us = now_us;
+  if (now_us - wall_checked_us_ > kWallCheckUs || wall_checked_us_ == 0) {
+    wall_checked_us_ = now_us;
+    wall_offset_us_ = clock_us(CLOCK_REALTIME) - now_us;
+  }
+  time_.wall_us = now_us + wall_offset_us_;
+  stack_->set_now(now_us);
+
+  uint64_t t0 = rte_rdtsc();
+  uint32_t received = resources_.port.receive(rx_.data(), config_.batch);
+  uint64_t t1 = rte_rdtsc();
+  if (received != 0) {
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < received; i++) bytes += rte_pktmbuf_pkt_len(rx_[i]);
+    counters_.add(Counter::rx_frames, received);
+    counters_.add(Counter::rx_bytes, bytes);
+    counters_.add(Counter::rx_batches);
+    stack_->input(rx_.data(), received);
+  }
+  uint64_t t2 = rte_rdtsc();
+
+  bool busy = received != 0 || !ready_.empty();
+  if (!ready_.empty()) {
+    running_.swap(ready_);
+    for (sandbox::App* app : running_) app->run();
+    running_.clear();
+  }
+
+  uint64_t t3 = rte_rdtsc();
+  if (now_us >= stack_->next_deadline_us()) {
+    stack_->run_timers();
+    busy = true;
+  }
+  for (auto& app : apps_)
+    if (now_us >= app->deadline_us()) {
+      app->run_timers();
+      busy = true;
+    }
+  uint64_t t4 = rte_rdtsc();
+
+  if (busy) {
+    stack_->flush();
+    if (tx_count_ != 0) flush_port();
+    uint64_t t5 = rte_rdtsc();
+    counters_.add(Counter::cycles);
+    counters_.add(Counter::tsc_rx, t1 - t0);
+    counters_.add(Counter::tsc_net, t2 - t1);
+    counters_.add(Counter::tsc_timers, t4 - t3);
+    counters_.add(Counter::tsc_tx, t5 - t4);
+  } else {
+    counters_.add(Counter::polls_empty);
+  }
+  return busy;
+}
+
+uint64_t Worker::next_deadline_us() const {
+  uint64_t deadline_us = stack_->next_deadline_us();
+  for (const auto& app : apps_) deadline_us = std::min(deadline_us, app->deadline_us());
+  return deadline_us;
+}
+
+void Worker::run() {
+  rte_thread_register();
+  if (config_.core >= 0) {
+    cpu_set_t cpus;
+    CPU_ZERO(&cpus);
+    CPU_SET(config_.core, &cpus);
+    pthread_setaffinity_np(pthread_self(), sizeof cpus, &cpus);
+  }
+  resources_.engine.worker_active();
+  uint64_t idle_since_us = 0;
+  while (!stopping_.load(std::memory_order_relaxed)) {
+    uint64_t now_us = monotonic_us();
+    bool busy = cycle(now_us);
+    if (tasks_.waiting()) [[unlikely]] {
+      tasks_.run();
+      // What a task made the stack say goes out now.
+      stack_->flush();
+      if (tx_count_ != 0) flush_port();
+      busy = true;
+    }
+    if (!dying_.empty()) collect_dying();
+    if (busy || !ready_.empty()) {
+      idle_since_us = 0;
+    } else if (idle_since_us == 0) {
+      idle_since_us = now_us;
+    } else if (now_us - idle_since_us >= config_.spin_us) {
+      sleep_until(next_deadline_us());
+      idle_since_us = 0;
+    }
+  }
+  resources_.engine.worker_idle();
+  // An app that goes away after this point must not find guests or connections.
+  for (auto& app : apps_) app->shut_down();
+  stack_->flush();
+  if (tx_count_ != 0) flush_port();
+  rte_thread_unregister();
+}
+
+void Worker::sleep_until(uint64_t deadline_us) {
+  uint64_t now_us = monotonic_us();
+  if (deadline_us <= now_us) return;
+  uint64_t wait_us = std::min(deadline_us - now_us, kLongestSleepUs);
+  int port = resources_.port.wait_descriptor();
+  if (port < 0) wait_us = std::min(wait_us, kNapUs);
+  timespec timeout{static_cast<time_t>(wait_us / 1'000'000),
+                   static_cast<long>(wait_us % 1'000'000) * 1000};
+  pollfd descriptors[2] = {{tasks_.descriptor(), POLLIN, 0}, {port, POLLIN, 0}};
+  counters_.add(Counter::sleeps);
+  resources_.engine.worker_idle();
+  ppoll(descriptors, port < 0 ? 1 : 2, &timeout, nullptr);
+  resources_.engine.worker_active();
+}
+
+void Worker::stop() {
+  tasks_.push([this] { stopping_.store(true, std::memory_order_relaxed); });
+}
+
+// ---- apps ----
+
+void Worker::unlisten_all(const std::vector<sandbox::Listen>& listens) {
+  for (const auto& listen : listens) {
+    if (listen.protocol == sandbox::Protocol::tcp)
+      stack_->tcp_unlisten(listen.port);
+    else
+      stack_->udp_unbind(listen.port);
+  }
+}
+
+bool Worker::listen_all(sandbox::App& app, const std::vector<sandbox::Listen>& listens,
+                        std::string& error) {
+  for (uint32_t i = 0; i < listens.size(); i++) {
+    const auto& listen = listens[i];
+    bool ok = listen.protocol == sandbox::Protocol::tcp
+                  ? stack_->tcp_listen(listen.port, app, i)
+                  : stack_->udp_bind(listen.port, app, i);
+    if (ok) continue;
+    error = listen.kind + " port " + std::to_string(listen.port) +
+            " is taken by another app, or the table of listeners is full";
+    unlisten_all({listens.begin(), listens.begin() + i});
+    return false;
+  }
+  return true;
+}
+
+bool Worker::deploy(sandbox::AppConfig config, std::shared_ptr<sandbox::Module> module,
+                    uint64_t* app_counters, std::string& error) {
+  auto found = std::find_if(apps_.begin(), apps_.end(),
+                            [&](const auto& app) { return app->config().id == config.id; });
+  auto listens = config.listens;
+  if (found == apps_.end()) {
+    auto app = sandbox::App::create(std::move(config), std::move(module),
+                                    {resources_.engine, *stack_, flows_, counters_, random_,
+                                     resources_.log, time_, ready_, config_.index},
+                                    app_counters, error);
+    if (!app || !listen_all(*app, listens, error)) return false;
+    apps_.push_back(std::move(app));
+    return true;
+  }
+  sandbox::App& app = **found;
+  auto before = app.config().listens;
+  unlisten_all(before);
+  if (!listen_all(app, listens, error)) {
+    std::string ignored;
+    listen_all(app, before, ignored);
+    return false;
+  }
+  if (!app.replace(std::move(config), std::move(module), error)) {
+    unlisten_all(listens);
+    std::string ignored;
+    listen_all(app, before, ignored);
+    return false;
+  }
+  return true;
+}
+
+bool Worker::remove(uint32_t app_id) {
+  auto found = std::find_if(apps_.begin(), apps_.end(),
+                            [&](const auto& app) { return app->config().id == app_id; });
+  if (found == apps_.end()) return false;
+  unlisten_all((*found)->config().listens);
+  (*found)->shut_down();
+  std::erase(ready_, found->get());
+  dying_.push_back(std::move(*found));
+  apps_.erase(found);
+  collect_dying();
+  return true;
+}
+
+void Worker::collect_dying() {
+  std::erase_if(dying_, [](const auto& app) { return app->releasable(); });
+}
+
+}  // namespace weir::worker

@@ -1,0 +1,107 @@
+#pragma once
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/counters.h"
+#include "net/stack.h"
+#include "port/port.h"
+#include "sandbox/app.h"
+#include "worker/random.h"
+#include "worker/task_queue.h"
+
+namespace weir::worker {
+
+struct WorkerConfig {
+  /// Largest number of frames taken in one cycle, 1 to kMaxBatch.
+  uint32_t batch = 64;
+  /// How long to look for work before sleeping, microseconds.
+  uint32_t spin_us = 50;
+  /// CPU to run on, or -1 for any.
+  int core = -1;
+  uint32_t index = 0;
+  /// 0 for the kernel's randomness.
+  uint64_t seed = 0;
+  net::StackConfig stack;
+};
+
+/// What a worker is given; all of it outlives the worker.
+struct WorkerResources {
+  port::Port& port;
+  sandbox::Engine& engine;
+  sandbox::EventLog& log;
+  rte_mempool* header_pool;
+  rte_mempool* frame_pool;
+  /// kCounterCount words.
+  uint64_t* counters;
+};
+
+/// One core's dataplane: a port's queue, a stack, and the apps on it, run to completion in cycles. No locks and no shared
+/// lines in a cycle; two workers are two objects.
+class Worker final : public net::FrameSink {
+ public:
+  static constexpr uint32_t kMaxBatch = 256;
+
+  Worker(const WorkerConfig& config, const WorkerResources& resources);
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  /// Runs cycles until stop(). Called on the worker's own thread.
+  void run();
+  /// From any thread.
+  void stop();
+  /// One cycle at `now_us`: receive, stack, guests, timers, transmit. True if there was anything to do.
+  bool cycle(uint64_t now_us);
+  /// Between cycles, on the worker's thread, or from others through here.
+  TaskQueue& tasks() { return tasks_; }
+
+  /// On the worker's thread: adds the app or replaces the one of the same id. False with what is wrong.
+  bool deploy(sandbox::AppConfig config, std::shared_ptr<sandbox::Module> module,
+              uint64_t* app_counters, std::string& error);
+  /// On the worker's thread. False if there is no such app.
+  bool remove(uint32_t app_id);
+  const std::vector<std::unique_ptr<sandbox::App>>& apps() const { return apps_; }
+
+  net::Stack& stack() { return *stack_; }
+  Counters& counters() { return counters_; }
+
+  /// net::FrameSink
+  void transmit(rte_mbuf* frame) override;
+
+ private:
+  void flush_port();
+  void sleep_until(uint64_t deadline_us);
+  uint64_t next_deadline_us() const;
+  bool listen_all(sandbox::App& app, const std::vector<sandbox::Listen>& listens,
+                  std::string& error);
+  void unlisten_all(const std::vector<sandbox::Listen>& listens);
+  void collect_dying();
+
+  WorkerConfig config_;
+  WorkerResources resources_;
+  Counters counters_;
+  Random random_;
+  TaskQueue tasks_;
+  std::unique_ptr<net::Stack> stack_;
+  sandbox::FlowTable flows_;
+  sandbox::CycleTime time_;
+  uint64_t wall_offset_us_ = 0;
+  uint64_t wall_checked_us_ = 0;
+  std::vector<std::unique_ptr<sandbox::App>> apps_;
+  /// Removed, but sends still refer to their windows.
+  std::vector<std::unique_ptr<sandbox::App>> dying_;
+  std::vector<sandbox::App*> ready_;
+  std::vector<sandbox::App*> running_;
+  std::array<rte_mbuf*, kMaxBatch> rx_{};
+  std::array<rte_mbuf*, 512> tx_{};
+  uint32_t tx_count_ = 0;
+  std::atomic<bool> stopping_{false};
+};
+
+/// Monotonic time, microseconds.
+uint64_t monotonic_us();
+
+}  // namespace weir::worker

@@ -1,0 +1,101 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Command } from "commander";
+import { type HostConfig, hostConfigSchema } from "../config/host-config.js";
+import { ConfigError } from "../config/problem.js";
+import { checkConfig } from "../config/validate.js";
+import { startHost } from "../control/host.js";
+import { DEFAULT_TENANT } from "../control/types.js";
+import { TEMPORARY_PREFIX } from "../process/dataplane.js";
+import { endSignal, exitCodeHelp, formatListens, formatLogLine, hosting, loadApp } from "./hosting.js";
+import { CliError, ExitCode, exit, globalOptions, print } from "./shared/output.js";
+
+interface Options {
+  readonly port: string;
+  readonly ip: string;
+  readonly gateway?: string;
+  readonly kernelAddress?: string;
+  readonly netns?: string;
+  readonly debug?: boolean;
+}
+
+function configOf(options: Options): HostConfig {
+  const [driver, device, more] = options.port.split(":");
+  if (driver !== "tap" || !device || more !== undefined) {
+    throw new CliError(`--port ${options.port} is not possible.`, ExitCode.usage, "Write --port tap:NAME.");
+  }
+  const port = {
+    device,
+    addresses: [options.ip],
+    gateways: options.gateway === undefined ? [] : [options.gateway],
+    ...(options.kernelAddress !== undefined && { kernel_address: options.kernelAddress }),
+  };
+  try {
+    return checkConfig(
+      hostConfigSchema,
+      [],
+      { port: [port], ceilings: { memory_mib: 1024, poll_us: 1_000_000 } },
+      "port",
+    );
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const problems = error.problems.map(({ message, hint }) => ({ message, hint }));
+    throw new CliError("The port cannot be had like this.", ExitCode.usage, undefined, { problems });
+  }
+}
+
+/** `weir run`: one app in the foreground, with a host of its own that leaves nothing behind. */
+export function register(program: Command): void {
+  program
+    .command("run")
+    .description("run one app in the foreground, on a port of its own")
+    .argument("[app]", "folder with a weir.toml", ".")
+    .option("--port <driver:name>", "the port", "tap:weir0")
+    .option("--ip <cidr>", "weir's address with its prefix", "10.44.0.2/24")
+    .option("--gateway <ip>", "next hop for other networks")
+    .option("--kernel-address <cidr>", "address for the kernel's side of the TAP, which is then set up")
+    .option("--netns <name>", "network namespace of the port: a name of ip netns, or a path")
+    .option("--debug", "build without optimization")
+    .addHelpText(
+      "after",
+      exitCodeHelp({ 1: "the dataplane did not start", 3: "no such folder", 4: "the app is refused" }),
+    )
+    .action(
+      hosting(async (path: string, options: Options, command: Command) => {
+        const { json } = globalOptions(command);
+        const config = configOf(options);
+        const app = await loadApp(path, options.debug);
+        const ended = endSignal();
+        const directory = await mkdtemp(join(tmpdir(), TEMPORARY_PREFIX));
+        try {
+          const host = await startHost({
+            config,
+            runDirectory: directory,
+            stateDirectory: join(directory, "state"),
+            persistent: false,
+            temporary: true,
+            networkNamespace: options.netns,
+            onLog: (line) => print(line, { json, text: formatLogLine(line) }),
+          });
+          try {
+            const { manifest, wasm, sourceMap, warnings } = app;
+            const deployed = await host.deploy({ manifest, wasm, sourceMap, tenant: DEFAULT_TENANT });
+            const notes = [...warnings, ...deployed.notes];
+            const text = [
+              `${deployed.app.name} ${deployed.app.state} at ${formatListens(deployed.app)}`,
+              ...notes.map((note) => `  note: ${note}`),
+              `  control it from another terminal with --socket ${host.socket}`,
+            ];
+            print({ event: "running", ...deployed, notes, socket: host.socket }, { json, text: text.join("\n") });
+            await Promise.race([ended, host.closed]);
+          } finally {
+            await host.close({ stopDataplane: true });
+          }
+        } finally {
+          await rm(directory, { recursive: true, force: true });
+        }
+        await exit(0);
+      }),
+    );
+}

@@ -1,0 +1,116 @@
+import { describe, expect, it } from "vitest";
+import { defaultHostConfig, parseHostConfig } from "./host-config.js";
+import { ConfigError, formatProblem } from "./problem.js";
+
+function mistakes(text: string): string[] {
+  try {
+    parseHostConfig(text);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems.map(formatProblem);
+    throw error;
+  }
+  return [];
+}
+
+describe("host.toml", () => {
+  it("has its defaults", () => {
+    expect(parseHostConfig("")).toEqual(defaultHostConfig());
+    expect(defaultHostConfig()).toEqual({
+      state: "/var/lib/weir",
+      api: { socket: "/run/weir/api.sock" },
+      workers: { cores: [], batch: 64, spin_us: 50, connections: 16_384 },
+      port: [{ name: "lan", driver: "tap", device: "weir0", addresses: ["10.44.0.2/24"], gateways: [] }],
+      ceilings: { memory_mib: 64, connections: 10_000, poll_us: 100_000 },
+      tenant: [],
+    });
+  });
+
+  it("is read with everything that is possible now", () => {
+    const config = parseHostConfig(`
+state = "/srv/weir"
+[api]
+socket = "/srv/weir/api.sock"
+[workers]
+cores = [2]
+batch = 32
+spin_us = 0
+[[port]]
+name = "lan"
+driver = "tap"
+device = "tap3"
+addresses = ["192.0.2.10/24"]
+gateways = ["192.0.2.1"]
+kernel_address = "192.0.2.2/24"
+[ceilings]
+memory_mib = 128
+[[tenant]]
+name = "acme"
+listen = ["lan tcp 7000-7099", "lan http 80", "lan udp 53"]
+ceilings.memory_mib = 256
+`);
+    expect(config.tenant).toEqual([
+      {
+        name: "acme",
+        listen: ["lan tcp 7000-7099", "lan http 80", "lan udp 53"],
+        ceilings: { memory_mib: 256 },
+      },
+    ]);
+    expect(config.workers.cores).toEqual([2]);
+  });
+
+  const TABLE: [name: string, text: string, expected: string[]][] = [
+    [
+      "paths and keys",
+      'state = "var"\n[api]\nsockt = "/x"\n[workers]\nbatch = 0',
+      [
+        'host.toml:1:9: "state" must be an absolute path',
+        'host.toml:3:1: unknown key "sockt" (did you mean "socket"?)',
+        'host.toml:5:9: "batch" must be at least 1, not 0',
+      ],
+    ],
+    [
+      "what comes later",
+      '[workers]\ncores = [2, 3]\n[[port]]\ndriver = "af_xdp"\naddresses = ["10.0.0.2/8", "fe80::1/64"]\n[[port]]\n[ceilings]\ncpu_percent = 5\n[[tenant]]\nname = "acme"\nlisten = ["lan http *.acme.example"]\nceilings.tx_mbit_s = 5',
+      [
+        "host.toml:2:9: several cores are not there yet (name one)",
+        'host.toml:4:10: "driver" = "af_xdp" is not there yet (driver = "tap" is there)',
+        "host.toml:5:13: several addresses are not there yet (keep one)",
+        'host.toml:5:28: IPv6 as in "fe80::1/64" is not there yet (write an IPv4 address)',
+        "host.toml:6:3: several ports are not there yet (keep one)",
+        'host.toml:8:1: "cpu_percent" is not there yet (ceilings.poll_us bounds the time of one call)',
+        'host.toml:11:11: the host name in "lan http *.acme.example" is not there yet (grant the whole port: "lan http 80")',
+        'host.toml:12:10: "tx_mbit_s" is not there yet (remove the line)',
+      ],
+    ],
+    [
+      "the port",
+      '[[port]]\ndriver = "tab"\ndevice = "a/b"\naddresses = ["10.44.0.2/24"]\ngateways = ["10.45.0.1"]\nkernel_address = "10.44.0.2/24"',
+      [
+        'host.toml:2:10: "driver" cannot be "tab" (did you mean "tap"?)',
+        'host.toml:3:10: "device" must be 1 to 15 characters without spaces, "/" and ":"',
+        "host.toml:5:13: the gateway 10.45.0.1 is not in the network of 10.44.0.2/24",
+        'host.toml:6:18: "kernel_address" is weir\'s own address',
+      ],
+    ],
+    [
+      "addresses",
+      '[[port]]\naddresses = ["10.44.0.255/24"]',
+      ['host.toml:2:14: no host can have the address "10.44.0.255/24"'],
+    ],
+    [
+      "tenants",
+      '[[tenant]]\nname = "acme"\nlisten = ["wan udp 53", "lan icmp 3", "lan tcp 9-3", "lan"]\n[[tenant]]\nname = "acme"',
+      [
+        'host.toml:3:11: there is no [[port]] with the name "wan" (possible: lan)',
+        'host.toml:3:25: "icmp" is not one of http, tcp and udp (write it like "lan tcp 7000-7099")',
+        'host.toml:3:39: "9-3" is not a port or a range of ports (write it like "lan tcp 7000-7099")',
+        'host.toml:3:54: "lan" is not a port name, a protocol and ports (write it like "lan tcp 7000-7099")',
+        'host.toml:5:8: a [[tenant]] before has the name "acme" too',
+      ],
+    ],
+  ];
+
+  it.each(TABLE)("says everything about %s", (_, text, expected) => {
+    expect(mistakes(text)).toEqual(expected);
+  });
+});

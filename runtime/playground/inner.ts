@@ -1,0 +1,83 @@
+/**
+ * The playground's inner process, first process of its namespaces: the host with its TAP, the kernel server, and the
+ * relays. Everything that it starts ends with it.
+ */
+import { execFile } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import type { Server } from "node:net";
+import { promisify } from "node:util";
+import { hostConfigSchema } from "../config/host-config.js";
+import { startHost } from "../control/host.js";
+import { startKernelServer } from "./kernel-server.js";
+import {
+  API_SOCKET,
+  DEVICE,
+  KERNEL_ADDRESS,
+  KERNEL_SERVER_PORT,
+  PREFIX_BITS,
+  RUN_FOLDER,
+  WEIR_ADDRESS,
+} from "./network.js";
+import type { FromInner, ToInner } from "./protocol.js";
+import { type Relay, relay } from "./relay.js";
+
+const IP_TIMEOUT_MS = 10_000;
+
+function tell(message: FromInner): Promise<void> {
+  return new Promise((resolve) => {
+    if (process.send === undefined || !process.connected) resolve();
+    else process.send(message, () => resolve());
+  });
+}
+
+async function prepareNetwork(): Promise<void> {
+  // Router solicitations and the like would only count as packets that this stack does not speak yet.
+  writeFileSync("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
+  await promisify(execFile)("ip", ["link", "set", "lo", "up"], { timeout: IP_TIMEOUT_MS });
+}
+
+async function main(): Promise<void> {
+  await prepareNetwork();
+  mkdirSync(RUN_FOLDER, { recursive: true, mode: 0o700 });
+  const host = await startHost({
+    config: hostConfigSchema.parse({
+      state: `${RUN_FOLDER}/state`,
+      api: { socket: API_SOCKET },
+      port: [
+        {
+          name: "playground",
+          driver: "tap",
+          device: DEVICE,
+          addresses: [`${WEIR_ADDRESS}/${PREFIX_BITS}`],
+          kernel_address: `${KERNEL_ADDRESS}/${PREFIX_BITS}`,
+        },
+      ],
+    }),
+    runDirectory: RUN_FOLDER,
+    stateDirectory: `${RUN_FOLDER}/state`,
+    persistent: false,
+  });
+  void host.closed.then(() => process.exit(0));
+  await startKernelServer(KERNEL_ADDRESS, KERNEL_SERVER_PORT);
+
+  const relays = new Map<string, Relay>();
+  process.on("message", (message: ToInner, server: Server | undefined) => {
+    if (message.kind === "stop") {
+      for (const each of relays.values()) each.close();
+      void host.close({ stopDataplane: true }).finally(() => process.exit(0));
+    } else if (server !== undefined) {
+      relays.get(message.id)?.close();
+      relays.set(message.id, relay(server, message.target));
+      void tell({ kind: "relaying", id: message.id });
+    }
+  });
+  await tell({ kind: "ready" });
+}
+
+process.on("disconnect", () => process.exit(0));
+try {
+  await main();
+} catch (error) {
+  await tell({ kind: "failed", message: (error as Error).message });
+  process.exit(1);
+}

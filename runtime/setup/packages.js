@@ -1,0 +1,42 @@
+/** The Debian packages that weir uses, how each is recognised, and what it is for. */
+
+const TRIPLES = { x64: "x86_64-linux-gnu", arm64: "aarch64-linux-gnu" };
+const triple = TRIPLES[process.arch] ?? `${process.arch}-linux-gnu`;
+
+/**
+ * Each package is there when one of its programs is on PATH, or when all of its files exist. `uses` names the commands
+ * that need it: start also covers test and bench.
+ */
+export const PACKAGES = [
+  { name: "g++", programs: ["g++"], uses: "start", purpose: "compiles native/" },
+  { name: "cmake", programs: ["cmake"], uses: "start", purpose: "configures native/ and the engine's headers" },
+  { name: "make", programs: ["make"], uses: "start", purpose: "builds the engine's headers" },
+  { name: "ninja-build", programs: ["ninja"], uses: "start", purpose: "builds native/" },
+  { name: "pkg-config", programs: ["pkg-config"], uses: "start", purpose: "finds DPDK" },
+  {
+    name: "libdpdk-dev",
+    files: [`/usr/lib/${triple}/pkgconfig/libdpdk.pc`, `/usr/lib/${triple}/librte_eal.a`],
+    uses: "start",
+    purpose: "packet buffers, rings and drivers",
+  },
+  { name: "libnuma-dev", files: ["/usr/include/numa.h"], uses: "start", purpose: "DPDK needs it" },
+  { name: "util-linux", programs: ["unshare"], uses: "start", purpose: "namespaces for the playground" },
+  { name: "iproute2", programs: ["ip"], uses: "start", purpose: "sets the playground's network up" },
+  { name: "iputils-ping", programs: ["ping"], uses: "start", purpose: "a client to try and to check with" },
+  { name: "netcat-openbsd", programs: ["nc"], uses: "start", purpose: "a client to try" },
+  { name: "curl", programs: ["curl"], uses: "start", purpose: "a client to try and to test with" },
+  { name: "tcpdump", programs: ["tcpdump"], uses: "start", purpose: "shows the packets in the playground" },
+  { name: "libgtest-dev", files: ["/usr/include/gtest/gtest.h"], uses: "test", purpose: "native tests" },
+  { name: "clang-format-14", programs: ["clang-format-14"], uses: "test", purpose: "checks the format of C++" },
+  { name: "nftables", programs: ["nft"], uses: "test", purpose: "loses packets on purpose" },
+  { name: "wrk", programs: ["wrk"], uses: "test", purpose: "HTTP load" },
+  { name: "valgrind", programs: ["valgrind"], uses: "bench", purpose: "counts instructions" },
+];
+
+const COMMANDS = { start: ["start"], test: ["start", "test"], bench: ["start", "test", "bench"] };
+
+/** The packages that an npm command needs. */
+export function packagesFor(command) {
+  const uses = COMMANDS[command];
+  return PACKAGES.filter((each) => uses.includes(each.uses));
+}
