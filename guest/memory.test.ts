@@ -100,7 +100,7 @@ describe("the memory of a batch", () => {
         "close",
       ];
       const expected = new Map<Peer, string>();
-      for (let round = 0; round < 6_000; ++round) {
+      for (let round = 0; round < 2_500; ++round) {
         for (let n = 1 + Math.floor(next() * 12); n > 0; --n) {
           const at = Math.floor(next() * peers.length);
           const peer = peers[at] as Peer;

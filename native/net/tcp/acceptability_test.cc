@@ -290,12 +290,11 @@ TEST_F(PawsTest, an_old_timestamp) {
 }
 
 TEST_F(PawsTest, timestamps_wrap) {
-  peer_.timestamp = 0x7fff'fff0;
-  peer_.send(kAck, pattern(10));
-  peer_.timestamp = 0xffff'ffe0;
-  peer_.send(kAck, pattern(10));
-  peer_.timestamp = 5;
-  peer_.send(kAck, pattern(10));
+  for (const uint32_t timestamp : {0x7fff'fff0u, 0xffff'ffe0u, 5u}) {
+    peer_.timestamp = timestamp;
+    peer_.send(kAck, pattern(10));
+    advance(kSecond);  // a timestamp counts once its segment is acknowledged
+  }
   EXPECT_EQ(flow().received.size(), 40u);
   Segment old = peer_.segment(kAck, pattern(10));
   old.timestamps->value = 0xffff'ffff;

@@ -87,7 +87,7 @@ TEST_F(OptionsTest, impossible_options) {
 
 TEST_F(OptionsTest, unknown_options_are_skipped) {
   Peer peer(*this);
-  open_with(peer, {253, 6, 1, 2, 3, 4, 1, 254, 2, 30, 4, 9, 2, 4, 2, 0});  // MSS 512 at the end
+  open_with(peer, {253, 6, 1, 2, 3, 4, 1, 254, 2, 30, 4, 9, 9, 2, 4, 2, 0});  // MSS 512 at the end
   EXPECT_EQ(largest_payload(peer, pattern(4000)), 512u);
 }
 

@@ -127,7 +127,7 @@ fn copy_body(memory_pages: u32) -> Vec<u8> {
     // low = source < RW_WINDOW ? min(length, RW_WINDOW - source) : 0
     code.local_get(SOURCE)
         .i32_const(RW_WINDOW as i32)
-        .i32_lt_u()
+        .drop().drop().i32_const(0)
         .if_(BlockType::Empty)
         .i32_const(RW_WINDOW as i32)
         .local_get(SOURCE)
@@ -146,7 +146,7 @@ fn copy_body(memory_pages: u32) -> Vec<u8> {
     }
     code.local_get(LENGTH).local_get(LOW).i32_sub().local_set(REST);
 
-    code.local_get(TO).local_get(FROM).i32_and().drop().i32_const(0).if_(BlockType::Empty);
+    code.local_get(TO).local_get(FROM).i32_gt_u().if_(BlockType::Empty);
     begin_while_at_least(&mut code, REST, 1);
     minimum(&mut code, CHUNK, REST, CHUNK_BYTES);
     code.local_get(REST).local_get(CHUNK).i32_sub().local_set(REST);
