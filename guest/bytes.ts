@@ -19,7 +19,7 @@ export const GONE: u8 = 4;
  * Parts made by slice() follow the view they are part of, so keep() it or copy() them.
  */
 export class Bytes {
-  [key: number]: u8;
+  [key: number]: u32;
 
   /** The connection that received the bytes. */
   _owner: Connection | null = null;
@@ -48,8 +48,11 @@ export class Bytes {
     return ownBytes(to, length);
   }
 
-  /** The byte at `i`. Ends the instance if there is none. */
-  @operator("[]") get(i: i32): u8 {
+  /**
+   * The byte at `i`. Ends the instance if there is none. A u32, not a u8: a u8 would wrap in `data[i] + 1`, and a length that a
+   * peer sends as 255 would become 0.
+   */
+  @operator("[]") get(i: i32): u32 {
     if (<u32>i >= this.length) throw new RangeError("beyond the end of the bytes");
     return load<u8>(this.address + i);
   }

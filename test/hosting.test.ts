@@ -54,6 +54,8 @@ test("logs of an app are followed", async () => {
   await mustExecute(weirCommand("init", folder), { env: testEnvironment() });
   const follower = start(weirCommand("logs", "-f", "--json", "--socket", host.socket), { env: testEnvironment() });
   await host.deploy(folder);
+  // An instance starts with its first connection.
+  await host.execute(["curl", "-sS", "--max-time", "10", `http://${WEIR_ADDRESS}/`]);
   await until("the start in the log", () => follower.stdout.includes('"talker"'));
 });
 
@@ -69,4 +71,17 @@ test("a mistake on the command line ends with 2, also as JSON", async () => {
   const { code, stdout } = await execute(weirCommand("lss", "--json"), { env: testEnvironment() });
   expect(JSON.parse(stdout)).toMatchObject({ error: { code: "usage" } });
   expect(code).toBe(2);
+});
+
+test("kill -9 of the control process leaves the dataplane, and the next weir up adopts it", async () => {
+  const host = await TestHost.start();
+  await host.deploy(example("echo"));
+  const dataplane = async () => (await host.json<{ dataplane: { startedUs: number } }>("stats")).dataplane.startedUs;
+  const before = await dataplane();
+  await host.endControl("SIGKILL");
+  const echoed = await host.execute(["nc", "-N", "-w", "10", WEIR_ADDRESS, "7"], { input: "still here\n" });
+  expect(echoed.stdout).toBe("still here\n");
+  await host.upAgain();
+  expect(await dataplane()).toBe(before);
+  expect((await host.json<App[]>("ls")).map((app) => `${app.name} ${app.state}`)).toEqual(["echo running"]);
 });

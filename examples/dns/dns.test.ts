@@ -36,7 +36,7 @@ test("one of another type has no answer", () => {
   expect(ask(question("weir.example", 28))?.readUInt16BE(6)).toBe(0);
 });
 
-test("nothing that is no question does harm", () => {
+test("nothing that is no question does harm, not even a label of 255 bytes", () => {
   expect(ask(new Uint8Array(5))).toBeUndefined();
   for (let length = 0; length < 1472; length += 7) {
     const data = new Uint8Array(length).fill(length % 64 ? 0x3f : 0xff);

@@ -262,7 +262,7 @@ export function __renew(oldPtr: usize, size: usize): usize {
     }
   }
   const newPtr = __new(size, object.rtId);
-  memory.copy(newPtr, oldPtr, object.rtSize);
+  memory.copy(newPtr, oldPtr, min<usize>(size, object.rtSize));
   return newPtr;
 }
 
@@ -498,17 +498,6 @@ export function beginBatch(): void {
 /** Bytes of memory for the rest of this batch, valid until the next poll. */
 // @ts-ignore: decorator
 @inline export function scratch(bytes: usize): usize { return __new(bytes, idof<ArrayBuffer>()); }
-
-/** Makes memory from `scratch` shorter: the rest is used again if nothing was allocated since. */
-export function trimScratch(address: usize, bytes: usize): void {
-  const header = address - TOTAL_OVERHEAD;
-  const object = changetype<OBJECT>(header);
-  if (header < arena || header + blockSize(address) != bump) return;
-  const total = (bytes + TOTAL_OVERHEAD + AL_MASK) & ~AL_MASK;
-  object.mmInfo = total - BLOCK_OVERHEAD;
-  object.rtSize = <u32>bytes;
-  bump = header + total;
-}
 
 /** Bytes of objects that have outlived their batch. */
 export function tenuredBytes(): usize { return oldBytes; }

@@ -3,8 +3,8 @@
  * Parts made by slice() follow the view they are part of, so keep() it or copy() them.
  */
 export declare class Bytes {
-  /** The byte at that place. Ends the instance if there is none. */
-  readonly [key: number]: u8;
+  /** The byte at that place, as a u32 so that sums do not wrap. Ends the instance if there is none. */
+  readonly [key: number]: u32;
   /** Address of the first byte. */
   readonly address: usize;
   /** How many bytes. A u32: count with `let i: u32 = 0`. */

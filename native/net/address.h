@@ -1,7 +1,9 @@
 #pragma once
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 namespace weir::net {
 
@@ -20,21 +22,48 @@ struct Address {
     return a;
   }
   constexpr bool is_v4() const {
+    // Every packet asks this several times: whole words where the compiler is not the one who asks.
+    if (!std::is_constant_evaluated()) return high_word() == 0 && (low_word() & kV4Mask) == kV4Mark;
     for (int i = 0; i < 10; i++)
       if (bytes[i] != 0) return false;
     return bytes[10] == 0xff && bytes[11] == 0xff;
   }
   /// The IPv4 address as a number; only meaningful when is_v4().
   constexpr uint32_t v4_host_order() const {
+    if (!std::is_constant_evaluated())
+      return __builtin_bswap32(static_cast<uint32_t>(low_word() >> 32));
     return uint32_t{bytes[12]} << 24 | uint32_t{bytes[13]} << 16 | uint32_t{bytes[14]} << 8 |
            bytes[15];
   }
   constexpr bool is_unspecified() const {
+    if (!std::is_constant_evaluated())
+      return high_word() == 0 && (low_word() == 0 || low_word() == kV4Mark);
     for (int i = 0; i < 10; i++)
       if (bytes[i] != 0) return false;
     return bytes[12] == 0 && bytes[13] == 0 && bytes[14] == 0 && bytes[15] == 0;
   }
-  friend constexpr bool operator==(const Address&, const Address&) = default;
+  friend constexpr bool operator==(const Address& a, const Address& b) {
+    if (!std::is_constant_evaluated())
+      return a.high_word() == b.high_word() && a.low_word() == b.low_word();
+    return a.bytes == b.bytes;
+  }
+
+  /// The two halves as they lie in memory.
+  uint64_t high_word() const {
+    uint64_t word;
+    std::memcpy(&word, bytes.data(), 8);
+    return word;
+  }
+  uint64_t low_word() const {
+    uint64_t word;
+    std::memcpy(&word, bytes.data() + 8, 8);
+    return word;
+  }
+
+ private:
+  static_assert(std::endian::native == std::endian::little);
+  static constexpr uint64_t kV4Mask = 0x00000000ffffffff;
+  static constexpr uint64_t kV4Mark = 0x00000000ffff0000;
 };
 
 /// An address and a port (host byte order).

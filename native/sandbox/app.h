@@ -176,7 +176,7 @@ class App final : public net::FlowEvents, public net::BufferOwner, public LogSin
   void give_back_front(Flow& flow, uint32_t bytes);
   void refuse(abi::Refusal why);
   bool readable(uint32_t address, uint32_t bytes) const {
-    return instance_ != nullptr && instance_->readable(address, bytes);
+    return bytes == 0 || (instance_ != nullptr && instance_->readable(address, bytes));
   }
 
   AppConfig config_;

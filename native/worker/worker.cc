@@ -51,11 +51,14 @@ Worker::~Worker() {
 }
 
 void Worker::transmit(rte_mbuf* frame) {
+  tx_bytes_ += rte_pktmbuf_pkt_len(frame);
   tx_[tx_count_++] = frame;
   if (tx_count_ == tx_.size()) flush_port();
 }
 
 void Worker::flush_port() {
+  counters_.add(Counter::tx_bytes, tx_bytes_);
+  tx_bytes_ = 0;
   uint32_t sent = resources_.port.transmit(tx_.data(), tx_count_);
   if (sent < tx_count_) {
     // Once more: the port may have made room while it worked.
@@ -65,6 +68,7 @@ void Worker::flush_port() {
       for (uint32_t i = sent; i < tx_count_; i++) rte_pktmbuf_free(tx_[i]);
     }
   }
+  counters_.add(Counter::tx_frames, sent);
   tx_count_ = 0;
 }
 

@@ -98,6 +98,7 @@ class Worker final : public net::FrameSink {
   std::array<rte_mbuf*, kMaxBatch> rx_{};
   std::array<rte_mbuf*, 512> tx_{};
   uint32_t tx_count_ = 0;
+  uint64_t tx_bytes_ = 0;
   std::atomic<bool> stopping_{false};
 };
 

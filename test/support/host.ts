@@ -5,7 +5,17 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { requireBuild } from "./clone.js";
-import { execute, mustExecute, type Result, type Running, testEnvironment, until, weirCommand } from "./processes.js";
+import {
+  execute,
+  mustExecute,
+  processTree,
+  type Result,
+  Running,
+  stillRunning,
+  testEnvironment,
+  until,
+  weirCommand,
+} from "./processes.js";
 import { start, temporaryFolder } from "./scope.js";
 
 export const KERNEL_ADDRESS = "10.44.0.1";
@@ -57,9 +67,9 @@ export class TestNamespace {
     return await mustExecute(this.enter(command), { env: testEnvironment(), ...options });
   }
 
-  /** Starts a command inside, in the background. */
+  /** Starts a command inside, in the background. It ends with the namespaces: killing nsenter alone would leave it. */
   start(command: readonly string[]): Running {
-    return start(this.enter(command), { env: testEnvironment() });
+    return new Running(this.enter(command), { env: testEnvironment() });
   }
 }
 
@@ -107,6 +117,15 @@ ${options.tables ?? ""}
   async upAgain(): Promise<void> {
     this.control = TestHost.#up(this.namespace, this.folder);
     await this.ready();
+  }
+
+  /** Sends a signal to the control process and waits for its end. */
+  async endControl(signal: NodeJS.Signals): Promise<void> {
+    // nsenter waits for the process that it started in the process namespace.
+    const control = processTree(this.control.pid).find((entry) => entry.parent === this.control.pid);
+    if (control === undefined) throw new Error("the control process has ended already");
+    process.kill(control.pid, signal);
+    await until("the end of the control process", () => stillRunning([control]).length === 0);
   }
 
   async ready(): Promise<void> {

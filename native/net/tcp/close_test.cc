@@ -404,9 +404,8 @@ TEST_F(CloseTest, nothing_can_be_sent_after_close) {
   peer.open();
   close();
   EXPECT_EQ(send(pattern(10)), SendResult::closing);
-  CountingOwner owner;
-  EXPECT_EQ(tcp().send_held(connection(), owner.hold(pattern(1000))), SendResult::closing);
-  EXPECT_EQ(owner.released_count, 0u);
+  EXPECT_EQ(tcp().send_held(connection(), owner().hold(pattern(1000))), SendResult::closing);
+  EXPECT_EQ(owner().released_count, 0u);
   close();
   close();
   peer.expect(kFin | kAck);

@@ -481,6 +481,16 @@ TEST_F(HandshakeTest, initial_sequence_numbers) {
   EXPECT_NEAR(peer.next().sequence - first, 200'000u, 1000);
 }
 
+TEST_F(HandshakeTest, on_a_machine_that_has_been_up_for_a_year) {
+  set_start_us(366ull * 24 * 3600 * kSecond);
+  start(small());
+  ASSERT_NE(connect(9000), nullptr);
+  Peer peer(*this, {.port = 9000});
+  const Segment syn = peer.next();
+  advance_until_sent(10 * kSecond);
+  EXPECT_NEAR(peer.next().at_us - syn.at_us, kSecond, kMs);
+}
+
 TEST_F(HandshakeTest, no_route_no_connection) {
   EXPECT_EQ(connect(9000, kFar), nullptr);
   EXPECT_EQ(tcp().connection_count(), 0u);

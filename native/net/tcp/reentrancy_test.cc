@@ -297,18 +297,17 @@ TEST_F(ReentrancyTest, consume_when_a_buffer_comes_back) {
   config.receive_buffer_bytes = 2000;
   start(config);
   events().consumes = false;
-  CountingOwner owner;
   Peer peer(*this);
   peer.open();
-  owner.release_hook = [&] { tcp().consume(connection(), 2000); };
+  owner().release_hook = [&] { tcp().consume(connection(), 2000); };
   peer.send(kAck, pattern(1000));
   peer.send(kAck, pattern(1000));
   EXPECT_EQ(peer.all().back().window, 0);
-  ASSERT_EQ(tcp().send_held(connection(), owner.hold(pattern(2000))), SendResult::ok);
+  ASSERT_EQ(tcp().send_held(connection(), owner().hold(pattern(2000))), SendResult::ok);
   flush();
   EXPECT_EQ(peer.receive(), pattern(2000));
   peer.ack();
-  EXPECT_EQ(owner.released_count, 1u);
+  EXPECT_EQ(owner().released_count, 1u);
   EXPECT_EQ(peer.all().back().window, 2000);
 }
 

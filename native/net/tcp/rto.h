@@ -10,6 +10,7 @@ namespace weir::net::tcp {
 class RoundTrip {
  public:
   static constexpr uint32_t kInitialUs = 1'000'000;
+  static constexpr uint32_t kInitialAfterLossUs = 3'000'000;
   static constexpr uint32_t kMinUs = 200'000;
   static constexpr uint32_t kMaxUs = 60'000'000;
   /// Clock granularity G of section 2: deadlines are rounded to the worker's cycles.
@@ -32,10 +33,12 @@ class RoundTrip {
   void back_off() {
     if (backoff_ < 16) backoff_++;
   }
-  /// Forward progress: the doubling is over.
+  /// The doubling is over.
   void reset_backoff() { backoff_ = 0; }
+  /// Section 5.7: a SYN was lost, so without a measurement data waits for three seconds.
+  void on_syn_lost() { initial_us_ = kInitialAfterLossUs; }
   uint32_t timeout_us() const {
-    uint64_t base = smoothed_us_ == 0 ? kInitialUs
+    uint64_t base = smoothed_us_ == 0 ? initial_us_
                                       : std::max(kMinUs, smoothed_us_ + std::max(kGranularityUs, 4 * variation_us_));
     return static_cast<uint32_t>(std::min<uint64_t>(base << backoff_, kMaxUs));
   }
@@ -44,6 +47,7 @@ class RoundTrip {
  private:
   uint32_t smoothed_us_ = 0;
   uint32_t variation_us_ = 0;
+  uint32_t initial_us_ = kInitialUs;
   uint8_t backoff_ = 0;
 };
 

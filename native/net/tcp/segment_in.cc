@@ -108,7 +108,7 @@ void Tcp::State::input_closed(const Segment& segment) {
 }
 
 /// RFC 9293 section 3.10.7.2.
-void Tcp::State::input_listen(const Segment& segment, Listener& listener) {
+void Tcp::State::input_listen(const Segment& segment, Listener& listener, const uint32_t* beyond) {
   if (segment.has(kRst)) {
     counters.add(Counter::drop_tcp_state);
     return;
@@ -138,6 +138,8 @@ void Tcp::State::input_listen(const Segment& segment, Listener& listener) {
     counters.add(Counter::drop_tcp_limit);
     return;
   }
+  if (beyond != nullptr && seq_le(block->iss, *beyond))
+    block->iss = block->snd_una = block->snd_nxt = block->snd_max = *beyond + 1;
   half_open++;
   block->state = tcp::State::syn_received;
   block->events = listener.events;
@@ -178,9 +180,15 @@ void Tcp::State::input_time_wait(uint32_t slot, const Segment& segment) {
                      : seq_gt(segment.sequence, record.rcv_nxt);
     auto listener = listeners.find(segment.local.port);
     if (newer && listener != listeners.end()) {
+      // RFC 9293 section 3.6.1 (MAY-2): the new numbers begin behind the old connection's.
+      const uint32_t beyond = record.snd_nxt;
       remove_time_wait(slot);
-      return input_listen(segment, listener->second);
+      return input_listen(segment, listener->second, &beyond);
     }
+  }
+  if (!segment.has(kAck) && !segment.has(kSyn)) {
+    counters.add(Counter::drop_tcp_state);
+    return;
   }
   counters.add(Counter::tcp_duplicates);
   // RFC 9293 section 3.10.7.4: a FIN that comes again is acknowledged again; so is anything else out of place.
@@ -263,7 +271,10 @@ bool Tcp::State::establish(ControlBlock& block) {
   if (block.timestamps) block.mss_bytes = static_cast<uint16_t>(block.mss_bytes - kTimestampOptionBytes);
   block.congestion.start(block.mss_bytes);
   // RFC 6298 section 5.7 and RFC 5681 section 3.1: a lost SYN is a sign of congestion.
-  if (retried) block.congestion.on_syn_lost();
+  if (retried) {
+    block.round_trip.on_syn_lost();
+    block.congestion.on_syn_lost();
+  }
   block.max_snd_wnd = std::max(block.max_snd_wnd, block.snd_wnd);
   block.rcv_edge = seq_max(block.rcv_edge, block.rcv_nxt);
   counters.add(block.outbound ? Counter::tcp_connected : Counter::tcp_accepted);
@@ -474,9 +485,8 @@ void Tcp::State::take_acknowledgement(ControlBlock& block, const Segment& segmen
     // After a retransmission only the echoed timestamp tells which copy arrived (RFC 7323 section 4.1).
     uint32_t rtt_ms = timestamp_now(block.ts_offset) - segment.options.timestamp_echo;
     if (rtt_ms < 60'000) block.round_trip.sample(std::max(1u, rtt_ms) * 1000);
-  } else {
-    block.round_trip.reset_backoff();
   }
+  // Without a measurement the time-out stays doubled (Karn; RFC 6298 section 5.5, last paragraph).
   block.retries = 0;
   block.probes = 0;
   block.snd_una = ack;
@@ -514,14 +524,15 @@ void Tcp::State::take_window(ControlBlock& block, const Segment& segment) {
   block.max_snd_wnd = std::max(block.max_snd_wnd, block.snd_wnd);
   block.snd_wl1 = segment.sequence;
   block.snd_wl2 = segment.acknowledgement;
-  if (block.snd_wnd > before && block.queue.bytes() != 0) want_output(block);
-  if (block.snd_wnd != 0) {
+  // Answered, so the peer lives: it may keep the window closed as long as it likes (section 3.8.6.1, MUST-37).
+  block.probes = 0;
+  if (block.snd_wnd <= before) return;
+  if (block.persist_at_us != UINT64_MAX) {
     block.persist_at_us = UINT64_MAX;
-    block.probes = 0;
-  } else if (block.persist_at_us != UINT64_MAX) {
-    // Answered, so the peer lives: it may keep the window closed as long as it likes (section 3.8.6.1, MUST-37).
-    block.probes = 0;
+    // It was the probes that doubled, not what is sent now.
+    block.round_trip.reset_backoff();
   }
+  if (block.queue.bytes() != 0) want_output(block);
 }
 
 /// Shows text to the handler. False when it has no room (then nothing happened) or has ended the connection.

@@ -10,7 +10,7 @@ namespace {
 
 /// Payloads up to this length are copied behind the header; longer ones are attached by reference.
 constexpr uint32_t kInlineBytes = 256;
-/// Blocks that one segment is put together from; a segment of more pieces is copied.
+/// Blocks that one segment is put together from; a segment of more pieces is copied, so many of them at a time.
 constexpr uint32_t kMaxPieces = 8;
 constexpr uint32_t kMaxSegmentPieces = 64;
 /// Segments that one connection may send in one cycle; the rest comes in the next, after the others' turn.
@@ -97,7 +97,7 @@ bool Tcp::State::send_segment(ControlBlock& block, uint32_t sequence, uint32_t b
   uint32_t count = block.queue.read(after, bytes, pieces, kMaxSegmentPieces, taken);
   bool attach = taken > kInlineBytes && count <= kMaxPieces;
   rte_mbuf* packet = rte_pktmbuf_alloc(
-      attach || taken + kMaxHeaderBytes <= kInlineBytes ? environment.header_pool : environment.frame_pool);
+      attach || bytes + kMaxHeaderBytes <= kInlineBytes ? environment.header_pool : environment.frame_pool);
   if (packet == nullptr) {
     counters.add(Counter::drop_no_mbuf);
     return false;
@@ -107,9 +107,14 @@ bool Tcp::State::send_segment(ControlBlock& block, uint32_t sequence, uint32_t b
   packet->data_len = static_cast<uint16_t>(header_bytes);
   packet->pkt_len = header_bytes;
   if (!attach) {
-    for (uint32_t i = 0; i < count; i++) {
-      std::memcpy(at + packet->data_len, pieces[i].data, pieces[i].length_bytes);
-      packet->data_len = static_cast<uint16_t>(packet->data_len + pieces[i].length_bytes);
+    for (uint32_t left = bytes;;) {
+      for (uint32_t i = 0; i < count; i++) {
+        std::memcpy(at + packet->data_len, pieces[i].data, pieces[i].length_bytes);
+        packet->data_len = static_cast<uint16_t>(packet->data_len + pieces[i].length_bytes);
+      }
+      left -= taken;
+      if (left == 0 || count == 0) break;
+      count = block.queue.read(after, left, pieces, kMaxSegmentPieces, taken);
     }
     packet->pkt_len = packet->data_len;
   } else {
@@ -238,11 +243,11 @@ void Tcp::State::send_reset_for(const Segment& segment) {
               nullptr);
 }
 
-/// After a segment of `length` sequence numbers: timers and the highest number sent.
-void Tcp::State::note_sent(ControlBlock& block, uint32_t sequence, uint32_t length) {
-  uint32_t end = sequence + length;
+/// After a segment of `bytes` and perhaps FIN: timers and the highest number sent.
+void Tcp::State::note_sent(ControlBlock& block, uint32_t sequence, uint32_t bytes, bool fin) {
+  uint32_t end = sequence + bytes + (fin ? 1 : 0);
   if (seq_gt(end, block.snd_max)) {
-    counters.add(Counter::tcp_tx_bytes, end - seq_max(block.snd_max, sequence));
+    counters.add(Counter::tcp_tx_bytes, end - seq_max(block.snd_max, sequence) - (fin ? 1 : 0));
     if (!block.timing && seq_ge(sequence, block.snd_max)) {
       block.timing = true;
       block.timed_seq = sequence;
@@ -290,7 +295,10 @@ void Tcp::State::output_one(ControlBlock& block) {
       if (bytes == 0 && !fin) break;
       if (bytes == 0 && queued != 0) break;
       // Sender's silly window avoidance: a full segment, or all there is, or half of the largest window ever offered.
-      if (!last && bytes < block.mss_bytes && bytes < block.max_snd_wnd / 2) break;
+      // What is sent again is exempt: a peer that took its window back must hear of us all the same.
+      if (!last && bytes < block.mss_bytes && bytes < block.max_snd_wnd / 2 &&
+          seq_ge(block.snd_nxt, block.snd_max))
+        break;
       if (turn == kSegmentsPerTurn) {
         want_output(block);
         break;
@@ -311,7 +319,7 @@ void Tcp::State::output_one(ControlBlock& block) {
       }
       block.snd_nxt += bytes + (fin ? 1 : 0);
       block.cursor_seq = block.snd_nxt;
-      note_sent(block, sequence, bytes + (fin ? 1 : 0));
+      note_sent(block, sequence, bytes, fin);
       if (fin) break;
     }
     // Nothing under way and nothing may be sent: only a probe finds out when the window opens.

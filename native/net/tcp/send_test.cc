@@ -9,8 +9,7 @@ using namespace weir::net::tcp::testing;
 
 class SendTest : public TcpTest {
  protected:
-  SendResult hold(const Bytes& bytes) { return tcp().send_held(connection(), owner_.hold(bytes)); }
-  CountingOwner owner_;
+  SendResult hold(const Bytes& bytes) { return tcp().send_held(connection(), owner().hold(bytes)); }
 };
 
 TEST_F(SendTest, small_sends_share_a_segment) {
@@ -62,11 +61,11 @@ TEST_F(SendTest, held_bytes_go_out_by_reference) {
   EXPECT_EQ(count(Counter::referenced_tx_bytes) + count(Counter::copied_tx_bytes), 0u)
       << "counted by whoever calls, if at all";
   EXPECT_EQ(peer.receive(), pattern(5000));
-  EXPECT_EQ(owner_.released_count, 0u);
+  EXPECT_EQ(owner().released_count, 0u);
   peer.ack(peer.acknowledgment - 1);
-  EXPECT_EQ(owner_.released_count, 0u);
+  EXPECT_EQ(owner().released_count, 0u);
   peer.ack(peer.acknowledgment + 1);
-  EXPECT_EQ(owner_.released_count, 1u);
+  EXPECT_EQ(owner().released_count, 1u);
 }
 
 // HeldBuffer: the port does not look at the bytes any more, either.
@@ -78,12 +77,12 @@ TEST_F(SendTest, held_bytes_are_kept_while_the_port_has_them) {
   flush();
   EXPECT_EQ(peer.receive(), pattern(3000));
   peer.ack();
-  EXPECT_EQ(owner_.released_count, 0u);
+  EXPECT_EQ(owner().released_count, 0u);
   output().release_frames();
   output().holds_frames = false;
   flush();
   advance(kSecond);
-  EXPECT_EQ(owner_.released_count, 1u);
+  EXPECT_EQ(owner().released_count, 1u);
 }
 
 TEST_F(SendTest, held_bytes_are_kept_while_the_port_has_them_after_abort) {
@@ -93,21 +92,21 @@ TEST_F(SendTest, held_bytes_are_kept_while_the_port_has_them_after_abort) {
   ASSERT_EQ(hold(pattern(3000)), SendResult::ok);
   flush();
   abort();
-  EXPECT_EQ(owner_.released_count, 0u);
+  EXPECT_EQ(owner().released_count, 0u);
   output().release_frames();
   flush();
   advance(kSecond);
-  EXPECT_EQ(owner_.released_count, 1u);
+  EXPECT_EQ(owner().released_count, 1u);
 }
 
 TEST_F(SendTest, held_bytes_come_back_however_a_connection_ends) {
   for (int way = 0; way < 6; way++) {
     start(small());
-    CountingOwner owner;
+    CountingOwner& owner = this->owner();
     Peer peer(*this, {.window = 4000});
     peer.open();
-    ASSERT_EQ(tcp().send_held(connection(), owner.hold(pattern(3000))), SendResult::ok);
-    ASSERT_EQ(tcp().send_held(connection(), owner.hold(pattern(3000))), SendResult::ok);
+    ASSERT_EQ(hold(pattern(3000)), SendResult::ok);
+    ASSERT_EQ(hold(pattern(3000)), SendResult::ok);
     if (way != 5) flush();
     if (way == 0) abort();
     if (way == 1) peer.deliver(peer.segment(kRst));
@@ -130,7 +129,6 @@ TEST_F(SendTest, held_and_copied_bytes_keep_their_order) {
     SCOPED_TRACE(seed);
     std::mt19937_64 random(seed);
     start(small());
-    CountingOwner owner;
     Peer peer(*this, {.initial_sequence = static_cast<uint32_t>(random())});
     peer.open();
     Bytes stream, received;
@@ -140,7 +138,7 @@ TEST_F(SendTest, held_and_copied_bytes_keep_their_order) {
       const Bytes bytes = pattern(sizes[random() % 3], static_cast<uint8_t>(random()));
       stream = stream + bytes;
       if (random() % 2 == 0) {
-        ASSERT_EQ(tcp().send_held(connection(), owner.hold(bytes)), SendResult::ok);
+        ASSERT_EQ(hold(bytes), SendResult::ok);
         held++;
       } else {
         ASSERT_EQ(send(bytes), SendResult::ok);
@@ -157,7 +155,7 @@ TEST_F(SendTest, held_and_copied_bytes_keep_their_order) {
       peer.ack();
     }
     EXPECT_EQ(received, stream);  // CapturingOutput checks the checksums
-    EXPECT_EQ(owner.released_count, held);
+    EXPECT_EQ(owner().released_count, held);
     abort();
   }
 }
@@ -228,7 +226,7 @@ TEST_F(SendTest, a_connection_queues_so_much) {
   EXPECT_EQ(send(pattern(1)), SendResult::limit) << "not acknowledged yet";
   peer.ack();
   EXPECT_EQ(send(pattern(1)), SendResult::ok);
-  EXPECT_EQ(owner_.released_count, 1u) << "what was refused was not taken";
+  EXPECT_EQ(owner().released_count, 1u) << "what was refused was not taken";
   flush();
   EXPECT_EQ(peer.receive(), pattern(1));
 }
@@ -304,7 +302,7 @@ TEST_F(SendTest, without_buffers_it_is_sent_later) {
     peer.ack();
   }
   EXPECT_EQ(received, pattern(200) + pattern(1000, 9));
-  EXPECT_EQ(owner_.released_count, 1u);
+  EXPECT_EQ(owner().released_count, 1u);
 }
 
 TEST_F(SendTest, without_buffers_a_handshake_is_made_up_for) {

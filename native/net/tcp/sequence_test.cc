@@ -34,7 +34,6 @@ INSTANTIATE_TEST_SUITE_P(, SequenceTest,
 
 TEST_P(SequenceTest, data_both_ways) {
   start_at_sequence();
-  CountingOwner owner;
   Peer peer(*this, {.initial_sequence = kPeerSequence});
   peer.open();
   ASSERT_EQ(peer.other_initial_sequence, GetParam());
@@ -44,7 +43,7 @@ TEST_P(SequenceTest, data_both_ways) {
     const Bytes bytes = pattern(1 + random() % 3000, static_cast<uint8_t>(i));
     sent = sent + bytes;
     if (i % 2 == 0)
-      ASSERT_EQ(tcp().send_held(connection(), owner.hold(bytes)), SendResult::ok);
+      ASSERT_EQ(tcp().send_held(connection(), owner().hold(bytes)), SendResult::ok);
     else
       ASSERT_EQ(send(bytes), SendResult::ok);
     flush();
@@ -66,7 +65,7 @@ TEST_P(SequenceTest, data_both_ways) {
     ASSERT_EQ(received.size(), sent.size());
   }
   EXPECT_EQ(received, sent);
-  EXPECT_EQ(owner.released_count, 50u);
+  EXPECT_EQ(owner().released_count, 50u);
 
   Bytes stream;
   for (int i = 0; i < 40; i++) {

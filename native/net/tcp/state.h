@@ -62,7 +62,8 @@ struct Tcp::State {
   bool parse(const ip::Received& received, Segment& segment);
   void input_one(Segment& segment);
   void input_closed(const Segment& segment);
-  void input_listen(const Segment& segment, Listener& listener);
+  /// `beyond`: the new connection's sequence numbers begin behind this one.
+  void input_listen(const Segment& segment, Listener& listener, const uint32_t* beyond = nullptr);
   void input_time_wait(uint32_t slot, const Segment& segment);
   void input_syn_sent(ControlBlock& block, Segment& segment);
   void input_connection(ControlBlock& block, Segment& segment);
@@ -97,7 +98,7 @@ struct Tcp::State {
   void retransmit_head(ControlBlock& block);
   uint16_t window_field(ControlBlock& block);
   uint32_t write_header(ControlBlock& block, uint8_t* at, uint32_t sequence, uint8_t flags);
-  void note_sent(ControlBlock& block, uint32_t sequence, uint32_t length);
+  void note_sent(ControlBlock& block, uint32_t sequence, uint32_t bytes, bool fin);
 
   // tcp.cc
   ControlBlock* create(const Endpoint& local, const Endpoint& remote, uint64_t hash);

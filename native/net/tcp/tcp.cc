@@ -1,6 +1,7 @@
 #include "net/tcp/tcp.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/siphash.h"
 #include "net/tcp/state.h"
@@ -197,7 +198,8 @@ void Tcp::State::on_retransmit_timeout(ControlBlock& block) {
 
 /// Zero-window probe (RFC 9293 section 3.8.6.1): one byte beyond the window, further and further apart.
 void Tcp::State::on_persist(ControlBlock& block) {
-  if (block.queue.bytes() == 0) return;
+  // With something under way the retransmission timer does it.
+  if (block.queue.bytes() == 0 || block.retransmit_at_us != UINT64_MAX) return;
   if (block.probes >= kMaxProbes) {
     finish(block, CloseReason::timed_out);
     return;
@@ -225,7 +227,11 @@ Tcp::~Tcp() {
     if (s.blocks[i].state != tcp::State::dead) s.destroy(s.blocks[i]);
 }
 
-void Tcp::set_now(uint64_t now_us) { state_->now_us = now_us; }
+void Tcp::set_now(uint64_t now_us) {
+  state_->now_us = now_us;
+  // An empty wheel jumps; one that is armed before its first turn would walk here from the machine's start.
+  if (state_->wheel.count() == 0) state_->wheel.advance(now_us, 0, [](TimerNode&) {});
+}
 
 void Tcp::run_timers() {
   State& s = *state_;
@@ -257,9 +263,11 @@ uint64_t Tcp::next_deadline_us() const {
 
 void Tcp::flush() {
   State& s = *state_;
-  while (s.output_head != nullptr) {
-    ControlBlock& block = *s.output_head;
-    s.output_head = block.next_output;
+  // A connection that has more than its turn allows is entered anew, for the next cycle.
+  ControlBlock* next = std::exchange(s.output_head, nullptr);
+  while (next != nullptr) {
+    ControlBlock& block = *next;
+    next = block.next_output;
     block.in_output_list = false;
     if (block.state != tcp::State::dead) s.output_one(block);
   }
@@ -347,12 +355,13 @@ void Tcp::consume(Connection& connection, uint32_t bytes) {
   ControlBlock& block = block_of(connection);
   if (block.state == tcp::State::dead) return;
   block.unconsumed_bytes -= std::min(bytes, block.unconsumed_bytes);
-  // RFC 9293 section 3.8.6.2.2: a window update is worth a segment when it opens by half the buffer or two segments.
+  // RFC 9293 section 3.8.6.2.2: a window update is worth a segment when it opens by half the buffer, or by a segment where
+  // hardly more is left.
   uint32_t edge = block.rcv_nxt + (s.config.receive_buffer_bytes - std::min(s.config.receive_buffer_bytes, block.unconsumed_bytes));
   uint32_t opened = edge - block.rcv_edge;
   if (static_cast<int32_t>(opened) <= 0) return;
   if (opened >= s.config.receive_buffer_bytes / 2 ||
-      (block.rcv_edge - block.rcv_nxt < 2u * block.mss_bytes && opened >= 2u * block.mss_bytes))
+      (block.rcv_edge - block.rcv_nxt < 2u * block.mss_bytes && opened >= block.mss_bytes))
     s.want_ack(block);
 }
 
@@ -369,7 +378,8 @@ void Tcp::abort(Connection& connection) {
   // RFC 9293 section 3.10.5.
   if (block.state != tcp::State::syn_sent) {
     s.counters.add(Counter::tcp_resets_tx);
-    s.send_bare(block.local, block.remote, block.snd_nxt, block.rcv_nxt, kRst | kAck, 0, nullptr);
+    // The highest number sent: snd_nxt may have gone back, to where the peer no longer believes a reset.
+    s.send_bare(block.local, block.remote, block.snd_max, block.rcv_nxt, kRst | kAck, 0, nullptr);
   }
   s.destroy(block);
 }

@@ -127,7 +127,7 @@ fn copy_body(memory_pages: u32) -> Vec<u8> {
     // low = source < RW_WINDOW ? min(length, RW_WINDOW - source) : 0
     code.local_get(SOURCE)
         .i32_const(RW_WINDOW as i32)
-        .drop().drop().i32_const(0)
+        .i32_lt_u()
         .if_(BlockType::Empty)
         .i32_const(RW_WINDOW as i32)
         .local_get(SOURCE)

@@ -122,7 +122,10 @@ class TcpTest : public LayerTest {
   /// Begins again, with another configuration and a handler that listens.
   void start(const StackConfig& config) {
     tcp_.reset();
+    output_.release_frames();
+    output_.holds_frames = false;
     output_.sent.clear();
+    owners_.emplace_back();
     tcp_ = std::make_unique<Tcp>(config, environment_, output_);
     events_.tcp = tcp_.get();
     tcp_->set_now(now_us_);
@@ -132,6 +135,8 @@ class TcpTest : public LayerTest {
   Tcp& tcp() { return *tcp_; }
   RecordingEvents& events() { return events_; }
   CapturingOutput& output() { return output_; }
+  /// Owner of what this Tcp sends by reference; it outlives it.
+  CountingOwner& owner() { return owners_.back(); }
   uint64_t now_us() const { return now_us_; }
   /// For tests that begin at another time; before start.
   void set_start_us(uint64_t now_us) { now_us_ = now_us; }
@@ -237,6 +242,7 @@ class TcpTest : public LayerTest {
   uint64_t now_us_ = kStartUs;
   CapturingOutput output_{now_us_};
   RecordingEvents events_;
+  std::deque<CountingOwner> owners_;
   std::unique_ptr<Tcp> tcp_;
 };
 
