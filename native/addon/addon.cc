@@ -1,4 +1,5 @@
-/// The binding: turns JavaScript values into the dataplane's types and back. runtime/process/native.ts is its interface.
+/// The binding: turns JavaScript values into the dataplane's types and back.
+/// runtime/process/native.ts is its interface.
 #include <arpa/inet.h>
 #include <napi.h>
 #include <weir_engine.h>
@@ -236,7 +237,8 @@ Napi::Value start_dataplane(const Napi::CallbackInfo& info) {
   }
   std::string cidr = text_of(port, "address");
   size_t slash = cidr.find('/');
-  if (slash == std::string::npos) throw Napi::Error::New(env, "not an address with prefix: " + cidr);
+  if (slash == std::string::npos)
+    throw Napi::Error::New(env, "not an address with prefix: " + cidr);
   auto& stack = config.worker.stack;
   stack.address = {parse_address(env, cidr.substr(0, slash)),
                    static_cast<uint8_t>(std::stoi(cidr.substr(slash + 1)))};
@@ -285,7 +287,7 @@ Napi::Value admit(const Napi::CallbackInfo& info) {
   bool admitted =
       weir_admit(module.Data(), module.ByteLength(), &limits, &admission) == WEIR_ADMITTED;
   std::unique_ptr<weir_admission, decltype(&weir_admission_delete)> owned(admission,
-                                                                         weir_admission_delete);
+                                                                          weir_admission_delete);
   auto result = Napi::Object::New(env);
   result.Set("admitted", admitted);
   size_t bytes = 0;

@@ -30,8 +30,8 @@ inline constexpr std::array<CounterDescription, kCounterCount> kCounterDescripti
 #undef WEIR_COUNTER
 }};
 
-/// The counters of one worker. They live in memory that other processes may map; only the worker writes them, with
-/// plain stores of aligned words, so a reader sees each value whole.
+/// The counters of one worker. They live in memory that other processes may map; only the worker
+/// writes them, with plain stores of aligned words, so a reader sees each value whole.
 class Counters {
  public:
   /// `values` points at kCounterCount words that outlive this object.

@@ -6,7 +6,8 @@
 
 namespace weir {
 
-/// SipHash-2-4 (Aumasson and Bernstein, 2012): a keyed hash that cannot be predicted without the key.
+/// SipHash-2-4 (Aumasson and Bernstein, 2012): a keyed hash that cannot be predicted without the
+/// key.
 inline uint64_t siphash(const uint64_t key[2], const void* data, size_t length_bytes) {
   uint64_t v0 = key[0] ^ 0x736f6d6570736575, v1 = key[1] ^ 0x646f72616e646f6d,
            v2 = key[0] ^ 0x6c7967656e657261, v3 = key[1] ^ 0x7465646279746573;

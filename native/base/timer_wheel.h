@@ -14,9 +14,10 @@ struct TimerNode {
   bool armed() const { return next != nullptr; }
 };
 
-/// A hierarchical timing wheel (Varghese and Lauck, 1987): three levels of 256 slots, the finest of 16 us, 268 s in all.
-/// Nodes are linked into slots; arming and disarming cost a few stores. Owners keep their true deadlines themselves and
-/// arm again lazily when a node fires early, so a deadline that moves later costs nothing.
+/// A hierarchical timing wheel (Varghese and Lauck, 1987): three levels of 256 slots, the finest of
+/// 16 us, 268 s in all. Nodes are linked into slots; arming and disarming cost a few stores. Owners
+/// keep their true deadlines themselves and arm again lazily when a node fires early, so a deadline
+/// that moves later costs nothing.
 class TimerWheel {
  public:
   static constexpr uint64_t kSlotUs = 16;
@@ -28,8 +29,8 @@ class TimerWheel {
   TimerWheel(const TimerWheel&) = delete;
   TimerWheel& operator=(const TimerWheel&) = delete;
 
-  /// Fires at the first advance at or after `deadline_us` (rounded up to a slot). Moves a node that is armed. A deadline
-  /// beyond the wheel fires early, at its end.
+  /// Fires at the first advance at or after `deadline_us` (rounded up to a slot). Moves a node that
+  /// is armed. A deadline beyond the wheel fires early, at its end.
   void arm(TimerNode& node, uint64_t deadline_us) {
     disarm(node);
     uint64_t tick = (deadline_us + kSlotUs - 1) / kSlotUs;
@@ -46,8 +47,8 @@ class TimerWheel {
     count_--;
   }
 
-  /// Calls fire(node) for up to `bound` nodes that are due, disarmed. Fire may arm and disarm any node. False when the
-  /// bound was reached and more may be due.
+  /// Calls fire(node) for up to `bound` nodes that are due, disarmed. Fire may arm and disarm any
+  /// node. False when the bound was reached and more may be due.
   template <typename Fire>
   bool advance(uint64_t now_us, uint32_t bound, Fire&& fire) {
     uint64_t now = now_us / kSlotUs;
@@ -76,7 +77,8 @@ class TimerWheel {
     return true;
   }
 
-  /// When advance has something to do next: never later than the earliest deadline. UINT64_MAX when nothing is armed.
+  /// When advance has something to do next: never later than the earliest deadline. UINT64_MAX when
+  /// nothing is armed.
   uint64_t next_us() const {
     if (count_ == 0) return UINT64_MAX;
     auto start = static_cast<uint32_t>(current_ & kMask);
@@ -134,7 +136,8 @@ class TimerWheel {
   void clear(uint32_t level, uint32_t slot) {
     occupied_[level][slot / 64] &= ~(uint64_t{1} << (slot % 64));
   }
-  /// The first occupied slot at or after `from`; kSlots if there is none. A slot may be marked and yet be empty.
+  /// The first occupied slot at or after `from`; kSlots if there is none. A slot may be marked and
+  /// yet be empty.
   uint32_t find(uint32_t level, uint32_t from) const {
     for (uint32_t word = from / 64; word < kSlots / 64; word++) {
       uint64_t bits = occupied_[level][word];

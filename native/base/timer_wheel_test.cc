@@ -44,7 +44,8 @@ TEST(TimerWheelTest, TheBoundLeavesTheRestForNextTime) {
   EXPECT_EQ(fired, 10);
 }
 
-// Against a sorted map: random deadlines up to beyond the wheel's span, random steps, nodes armed again when they fire.
+// Against a sorted map: random deadlines up to beyond the wheel's span, random steps, nodes armed
+// again when they fire.
 TEST(TimerWheelTest, AgreesWithAReferenceOverAllLevels) {
   for (uint64_t seed = 1; seed <= 20; seed++) {
     std::mt19937_64 random(seed);
@@ -68,7 +69,9 @@ TEST(TimerWheelTest, AgreesWithAReferenceOverAllLevels) {
       uint64_t earliest = UINT64_MAX;
       for (auto& [node, at] : due) earliest = std::min(earliest, at);
       if (!due.empty()) {
-        ASSERT_LE(wheel.next_us(), std::max(earliest + TimerWheel::kSlotUs, now + 2 * TimerWheel::kSlotUs)) << "seed " << seed;
+        ASSERT_LE(wheel.next_us(),
+                  std::max(earliest + TimerWheel::kSlotUs, now + 2 * TimerWheel::kSlotUs))
+            << "seed " << seed;
       }
       now += random() % (uint64_t{1} << (random() % 24));
       wheel.advance(now, 1'000'000, [&](TimerNode& node) {

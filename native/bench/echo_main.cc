@@ -1,5 +1,6 @@
-/// Echo of small messages over an in-process ring: a client stack and a server worker take turns on one thread, and only
-/// the server's cycles are timed. Prints one JSON object. bench/smoke.js runs it.
+/// Echo of small messages over an in-process ring: a client stack and a server worker take turns on
+/// one thread, and only the server's cycles are timed. Prints one JSON object. bench/smoke.js runs
+/// it.
 #include <rte_cycles.h>
 #include <rte_mbuf.h>
 #include <weir_engine.h>
@@ -69,8 +70,8 @@ class NativeEcho final : public net::FlowEvents {
 /// Closed loop: every connection has one message under way.
 class Client final : public net::FlowEvents, public net::FrameSink {
  public:
-  Client(port::Port& port, const net::StackConfig& config, rte_mempool* headers, rte_mempool* frames,
-         uint32_t message_bytes)
+  Client(port::Port& port, const net::StackConfig& config, rte_mempool* headers,
+         rte_mempool* frames, uint32_t message_bytes)
       : port_(port),
         counters_(values_),
         stack_(config, net::Environment{*this, random_, counters_, headers, frames}),
@@ -159,14 +160,22 @@ Options parse(int argc, char** argv) {
   Options options;
   for (int i = 1; i + 1 < argc; i += 2) {
     std::string name = argv[i], value = argv[i + 1];
-    if (name == "--handler") options.handler = value;
-    else if (name == "--module") options.module = value;
-    else if (name == "--batch") options.batch = static_cast<uint32_t>(std::stoul(value));
-    else if (name == "--connections") options.connections = static_cast<uint32_t>(std::stoul(value));
-    else if (name == "--bytes") options.message_bytes = static_cast<uint32_t>(std::stoul(value));
-    else if (name == "--messages") options.messages = std::stoull(value);
-    else if (name == "--windows") options.windows = static_cast<uint32_t>(std::stoul(value));
-    else fail("unknown option " + name);
+    if (name == "--handler")
+      options.handler = value;
+    else if (name == "--module")
+      options.module = value;
+    else if (name == "--batch")
+      options.batch = static_cast<uint32_t>(std::stoul(value));
+    else if (name == "--connections")
+      options.connections = static_cast<uint32_t>(std::stoul(value));
+    else if (name == "--bytes")
+      options.message_bytes = static_cast<uint32_t>(std::stoul(value));
+    else if (name == "--messages")
+      options.messages = std::stoull(value);
+    else if (name == "--windows")
+      options.windows = static_cast<uint32_t>(std::stoul(value));
+    else
+      fail("unknown option " + name);
   }
   return options;
 }
@@ -181,7 +190,8 @@ int main(int argc, char** argv) {
   auto engine = sandbox::Engine::create(error);
   if (!engine) fail(error);
   auto frames = PacketPool::create({.name = "frames", .count = 16383}, error);
-  auto headers = PacketPool::create({.name = "headers", .count = 32767, .data_bytes = kHeaderDataBytes}, error);
+  auto headers = PacketPool::create(
+      {.name = "headers", .count = 32767, .data_bytes = kHeaderDataBytes}, error);
   if (!frames || !headers) fail(error);
   auto [server_port, client_port] = port::RingPort::make_pair(8192);
 

@@ -8,7 +8,8 @@ struct rte_mempool;
 
 namespace weir::net {
 
-/// Where the stack puts complete Ethernet frames. The worker implements it with the port's transmit burst.
+/// Where the stack puts complete Ethernet frames. The worker implements it with the port's transmit
+/// burst.
 class FrameSink {
  public:
   /// Takes ownership. Never fails: what the port cannot take is dropped and counted by the sink.
@@ -27,13 +28,14 @@ class RandomSource {
   ~RandomSource() = default;
 };
 
-/// What a stack needs from its surroundings. Time is not here: the worker passes it to input, run_timers and the rest
-/// through Stack::set_now, monotonic microseconds, never going back.
+/// What a stack needs from its surroundings. Time is not here: the worker passes it to input,
+/// run_timers and the rest through Stack::set_now, monotonic microseconds, never going back.
 struct Environment {
   FrameSink& sink;
   RandomSource& random;
   Counters& counters;
-  /// Buffers for frames that the stack makes: at least 256 bytes of data room behind RTE_PKTMBUF_HEADROOM.
+  /// Buffers for frames that the stack makes: at least 256 bytes of data room behind
+  /// RTE_PKTMBUF_HEADROOM.
   rte_mempool* header_pool;
   /// Buffers for frames with payload that is copied: at least 2,048 bytes of data room.
   rte_mempool* frame_pool;

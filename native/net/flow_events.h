@@ -33,23 +33,27 @@ struct Payload {
 };
 
 /// What the stack tells about flows: the sandbox implements it, and so does a native handler.
-/// Handlers may call Stack::send*, consume, close and abort from within, except where said otherwise.
+/// Handlers may call Stack::send*, consume, close and abort from within, except where said
+/// otherwise.
 class FlowEvents {
  public:
   /// A peer's SYN arrived at a listener (before any answer). False refuses it with a reset.
   /// Must be quick: a flood calls it for every SYN.
   virtual bool on_knock(uint32_t listener_tag, const Endpoint& remote) = 0;
-  /// The connection is established, by a peer (`listener_tag` is that of tcp_listen) or by tcp_connect.
-  /// Sets connection.user if it wants to. False resets the connection, and on_closed is not called.
+  /// The connection is established, by a peer (`listener_tag` is that of tcp_listen) or by
+  /// tcp_connect. Sets connection.user if it wants to. False resets the connection, and on_closed
+  /// is not called.
   virtual bool on_opened(Connection& connection, uint32_t listener_tag, bool outbound) = 0;
-  /// Payload in order. False: no room; the stack forgets these bytes and the peer will send them again.
+  /// Payload in order. False: no room; the stack forgets these bytes and the peer will send them
+  /// again.
   virtual bool on_data(Connection& connection, const Payload& payload) = 0;
   /// The peer sent FIN; everything before it has been delivered.
   virtual void on_end(Connection& connection) = 0;
   /// Bytes were acknowledged. Only called while connection.wants_acknowledged is set.
   virtual void on_acknowledged(Connection& connection, uint32_t bytes) = 0;
-  /// The connection is over for the handler (TIME-WAIT is the stack's own business). The object is not to be used
-  /// after this call. Also called for a tcp_connect that failed. Not called after abort().
+  /// The connection is over for the handler (TIME-WAIT is the stack's own business). The object is
+  /// not to be used after this call. Also called for a tcp_connect that failed. Not called after
+  /// abort().
   virtual void on_closed(Connection& connection, CloseReason reason) = 0;
   /// A datagram for a bound UDP port. False: no room (counted as drop_udp_refused).
   virtual bool on_datagram(uint32_t listener_tag, const Endpoint& remote, const Endpoint& local,

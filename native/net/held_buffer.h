@@ -17,8 +17,9 @@ struct HeldBuffer {
 /// Owner of bytes that are sent without a copy.
 class BufferOwner {
  public:
-  /// The stack and the port will not look at these bytes again: the peer acknowledged them, or the connection is gone.
-  /// Called on the worker's thread; must not call back into the stack, other than Stack::consume.
+  /// The stack and the port will not look at these bytes again: the peer acknowledged them, or the
+  /// connection is gone. Called on the worker's thread; must not call back into the stack, other
+  /// than Stack::consume.
   virtual void release(const HeldBuffer& buffer) = 0;
 
  protected:

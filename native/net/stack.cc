@@ -95,8 +95,8 @@ struct Stack::Layers final : icmp::ErrorListener, link::UnreachableListener {
     return protocol == ip::kProtocolTcp || protocol == ip::kProtocolUdp;
   }
 
-  /// What the link could not deliver is told to the transport (RFC 1122 section 2.4). A connection that is being opened
-  /// ends then: nobody is there.
+  /// What the link could not deliver is told to the transport (RFC 1122 section 2.4). A connection
+  /// that is being opened ends then: nobody is there.
   void on_unreachable(const rte_mbuf* packet) override {
     uint8_t copy[sizeof(ip::Ipv4Header) + 8];
     const void* bytes = rte_pktmbuf_read(packet, 0, sizeof copy, copy);

@@ -60,19 +60,22 @@ class Stack {
   void run_timers();
   /// When run_timers has something to do next; UINT64_MAX for never.
   uint64_t next_deadline_us() const;
-  /// Sends acknowledgements and data that were deferred to be piggybacked. The worker calls it once at the end of a cycle.
+  /// Sends acknowledgements and data that were deferred to be piggybacked. The worker calls it once
+  /// at the end of a cycle.
   void flush();
 
   /// Listens on a port of every local address. False if the port is taken or the table is full.
   bool tcp_listen(uint16_t port, FlowEvents& events, uint32_t listener_tag);
   /// Connections that were accepted stay.
   void tcp_unlisten(uint16_t port);
-  /// Opens a connection. nullptr when no port or connection is free, or no route exists; `user` is connection.user.
+  /// Opens a connection. nullptr when no port or connection is free, or no route exists; `user` is
+  /// connection.user.
   Connection* tcp_connect(const Endpoint& remote, FlowEvents& events, uint32_t user);
 
   /// Queues bytes, copying them (into the stack's own slab).
   SendResult send_copy(Connection& connection, std::span<const uint8_t> bytes);
-  /// Queues bytes by reference. On a result other than ok the buffer was not taken (release is not called).
+  /// Queues bytes by reference. On a result other than ok the buffer was not taken (release is not
+  /// called).
   SendResult send_held(Connection& connection, const HeldBuffer& buffer);
   /// The handler is done with `bytes` received bytes: the window opens.
   void consume(Connection& connection, uint32_t bytes);
@@ -85,7 +88,8 @@ class Stack {
 
   bool udp_bind(uint16_t port, FlowEvents& events, uint32_t listener_tag);
   void udp_unbind(uint16_t port);
-  /// Sends one datagram, copying the bytes. False if it is too long for the MTU or there is no route or buffer.
+  /// Sends one datagram, copying the bytes. False if it is too long for the MTU or there is no
+  /// route or buffer.
   bool udp_send(uint16_t local_port, const Endpoint& remote, std::span<const uint8_t> bytes);
 
   uint32_t connection_count() const;

@@ -10,7 +10,8 @@ namespace weir::sandbox {
 namespace {
 
 void copy_payload(uint8_t* to, const net::Payload& payload) {
-  const void* bytes = rte_pktmbuf_read(payload.head, payload.offset_bytes, payload.length_bytes, to);
+  const void* bytes =
+      rte_pktmbuf_read(payload.head, payload.offset_bytes, payload.length_bytes, to);
   // rte_pktmbuf_read copies only when the bytes lie in several segments.
   if (bytes != to) std::memcpy(to, bytes, payload.length_bytes);
 }
@@ -179,12 +180,14 @@ bool App::emit(Flow& flow, uint8_t what) {
   return true;
 }
 
-/// Writes what found the ring full, flow by flow in the order it came, and what a new instance has to be told.
+/// Writes what found the ring full, flow by flow in the order it came, and what a new instance has
+/// to be told.
 void App::emit_postponed() {
   while (pending_head_ != Flow::kNone) {
     Flow& flow = around_.flows[pending_head_];
     bool untold = (flow.pending & Flow::kOpened) != 0 && flow.connection == nullptr;
-    // Over before the guest heard of it: of one that it asked for it still learns the end, of others nothing.
+    // Over before the guest heard of it: of one that it asked for it still learns the end, of
+    // others nothing.
     if (untold) flow.pending = flow.outbound ? Flow::kClosed : 0;
     while (flow.pending != 0) {
       // Within a flow the order is: opened, received, ended, sent, closed.

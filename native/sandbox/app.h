@@ -70,14 +70,16 @@ struct Surroundings {
   uint32_t worker_index;
 };
 
-/// One app on one worker: its windows, its flows, and the instance that handles them. It turns what the stack tells
-/// into event records, calls the instance once a cycle, and executes the commands.
+/// One app on one worker: its windows, its flows, and the instance that handles them. It turns what
+/// the stack tells into event records, calls the instance once a cycle, and executes the commands.
 ///
-/// An instance that traps, overruns or breaks the contract is thrown away with its commands; its connections are reset
-/// and the next flow starts another one, after a delay that grows while this keeps happening.
+/// An instance that traps, overruns or breaks the contract is thrown away with its commands; its
+/// connections are reset and the next flow starts another one, after a delay that grows while this
+/// keeps happening.
 class App final : public net::FlowEvents, public net::BufferOwner, public LogSink {
  public:
-  /// nullptr with a message when the windows cannot be made or the configuration does not fit the info block.
+  /// nullptr with a message when the windows cannot be made or the configuration does not fit the
+  /// info block.
   static std::unique_ptr<App> create(AppConfig config, std::shared_ptr<Module> module,
                                      Surroundings surroundings, uint64_t* counter_values,
                                      std::string& error);
@@ -86,16 +88,18 @@ class App final : public net::FlowEvents, public net::BufferOwner, public LogSin
   App& operator=(const App&) = delete;
 
   const AppConfig& config() const { return config_; }
-  /// Calls the instance once if there are events, and executes its commands. Starts the instance if there is none.
+  /// Calls the instance once if there are events, and executes its commands. Starts the instance if
+  /// there is none.
   void run();
   /// When run has something to do without an event from the stack; UINT64_MAX for never.
   uint64_t deadline_us() const { return deadline_us_; }
   /// Puts the timer event into the ring if the deadline has passed.
   void run_timers();
 
-  /// Takes a new module and configuration. Accepted connections whose port is still listed stay, and bytes that were not
-  /// given back are shown to the new instance; connections that the old instance opened are reset.
-  /// False with a message (and nothing changed) when the configuration does not fit.
+  /// Takes a new module and configuration. Accepted connections whose port is still listed stay,
+  /// and bytes that were not given back are shown to the new instance; connections that the old
+  /// instance opened are reset. False with a message (and nothing changed) when the configuration
+  /// does not fit.
   bool replace(AppConfig config, std::shared_ptr<Module> module, std::string& error);
   /// Resets all connections. The object must stay until releasable().
   void shut_down();
@@ -115,14 +119,15 @@ class App final : public net::FlowEvents, public net::BufferOwner, public LogSin
   void on_closed(net::Connection& connection, net::CloseReason reason) override;
   bool on_datagram(uint32_t listener_tag, const net::Endpoint& remote, const net::Endpoint& local,
                    const net::Payload& payload) override;
-  // net::BufferOwner: a held view of the read-only window; the tag is the handle to give the bytes back to, or 0.
+  // net::BufferOwner: a held view of the read-only window; the tag is the handle to give the bytes
+  // back to, or 0.
   void release(const net::HeldBuffer& buffer) override;
   // LogSink
   void line(abi::LogLevel level, std::string_view text) override;
   void lines_dropped(uint32_t count) override;
 
-  /// Executes commands in order. The records are the host's own copy: nothing that happens while they are executed
-  /// changes them. Public for tests.
+  /// Executes commands in order. The records are the host's own copy: nothing that happens while
+  /// they are executed changes them. Public for tests.
   void execute(const abi::CommandRecord* commands, uint32_t count);
 
  private:
@@ -155,7 +160,8 @@ class App final : public net::FlowEvents, public net::BufferOwner, public LogSin
   void write_info();
   bool fits_info(const AppConfig& config, std::string& error) const;
   void refill_tickets();
-  void note(AppEventKind kind, abi::LogLevel level, std::string text, std::vector<Frame> frames = {});
+  void note(AppEventKind kind, abi::LogLevel level, std::string text,
+            std::vector<Frame> frames = {});
 
   // Commands (commands.cc)
   void execute_one(const abi::CommandRecord& command);
@@ -200,7 +206,8 @@ class App final : public net::FlowEvents, public net::BufferOwner, public LogSin
   uint32_t open_ = 0;
   bool ready_ = false;
   bool shut_down_ = false;
-  /// The last call consumed nothing and wrote nothing: it is not called again until something new happens.
+  /// The last call consumed nothing and wrote nothing: it is not called again until something new
+  /// happens.
   bool stalled_ = false;
 
   ViewPool views_;

@@ -43,7 +43,8 @@ class AppCounters {
   uint64_t operator[](AppCounter counter) const { return values_[static_cast<size_t>(counter)]; }
   /// For an id that is used again by another app.
   void clear() {
-    for (size_t i = 0; i < kAppCounterCount; i++) __atomic_store_n(&values_[i], 0, __ATOMIC_RELAXED);
+    for (size_t i = 0; i < kAppCounterCount; i++)
+      __atomic_store_n(&values_[i], 0, __ATOMIC_RELAXED);
   }
 
  private:

@@ -18,7 +18,8 @@ constexpr uint64_t kLongestRestartDelayUs = 10'000'000;
 size_t config_bytes(const AppConfig& config) {
   size_t strings = 0;
   size_t records = config.listens.size() + config.connects.size() + config.variables.size();
-  for (const Listen& listen : config.listens) strings += listen.name.size() + listen.kind.size() + 8;
+  for (const Listen& listen : config.listens)
+    strings += listen.name.size() + listen.kind.size() + 8;
   for (const Connect& connect : config.connects) strings += connect.text.size();
   for (const auto& [name, value] : config.variables) strings += name.size() + value.size();
   return records * abi::kConfigRecordBytes + strings;
@@ -41,7 +42,8 @@ bool App::fits_info(const AppConfig& config, std::string& error) const {
   return true;
 }
 
-void App::note(AppEventKind kind, abi::LogLevel level, std::string text, std::vector<Frame> frames) {
+void App::note(AppEventKind kind, abi::LogLevel level, std::string text,
+               std::vector<Frame> frames) {
   AppEvent event;
   event.time_us = around_.time.wall_us;
   event.app_id = config_.id;
@@ -103,7 +105,8 @@ void App::write_info() {
   for (uint32_t i = 0; i < config_.connects.size(); i++)
     put_record(abi::ConfigKind::connect, i, "", config_.connects[i].text);
   for (uint32_t i = 0; i < config_.variables.size(); i++)
-    put_record(abi::ConfigKind::variable, i, config_.variables[i].first, config_.variables[i].second);
+    put_record(abi::ConfigKind::variable, i, config_.variables[i].first,
+               config_.variables[i].second);
   put32(abi::kInfoConfigOffset, abi::kInfo + kConfigOffset);
   put32(abi::kInfoConfigCountOffset, static_cast<uint32_t>(records));
 }
@@ -112,8 +115,7 @@ void App::write_info() {
 void App::refill_tickets() {
   if (config_.connects.empty() || !tickets_changed_) return;
   tickets_changed_ = false;
-  uint32_t wanted =
-      std::min(abi::kTicketCapacity, config_.max_connections);
+  uint32_t wanted = std::min(abi::kTicketCapacity, config_.max_connections);
   while (tickets_.size() < wanted) {
     Flow* flow = take_flow();
     if (flow == nullptr) break;
@@ -131,25 +133,25 @@ void App::refill_tickets() {
 }
 
 bool App::start_instance() {
-  // What an instance before this one sent by reference from its transmit buffers must not change any more.
+  // What an instance before this one sent by reference from its transmit buffers must not change
+  // any more.
   std::string error;
   if (!windows_->renew_rw_window()) {
     error = "no memory for a window";
   } else {
     write_info();
     refill_tickets();
-    instance_ = Instance::create(around_.engine, module_, *windows_,
-                                 {.call_limit_us = config_.call_limit_us,
-                                  .seed = around_.random.next(),
-                                  .log = this},
-                                 error);
+    instance_ = Instance::create(
+        around_.engine, module_, *windows_,
+        {.call_limit_us = config_.call_limit_us, .seed = around_.random.next(), .log = this},
+        error);
   }
   if (instance_ == nullptr) {
     end_instance(AppEventKind::start_failed, {.message = error, .frames = {}});
     return false;
   }
-  auto memory_bytes = static_cast<uint32_t>(
-      std::min<size_t>(instance_->memory().size_bytes(), UINT32_MAX));
+  auto memory_bytes =
+      static_cast<uint32_t>(std::min<size_t>(instance_->memory().size_bytes(), UINT32_MAX));
   std::memcpy(windows_->host(abi::kInfo) + abi::kInfoMemoryBytesOffset, &memory_bytes, 4);
   generation_++;
   around_.counters.add(Counter::guest_starts);
@@ -169,8 +171,8 @@ bool App::start_instance() {
   return true;
 }
 
-/// The instance is gone, with its commands and connections. The next one starts with the next flow, at once after a
-/// first failure and later and later after each that follows soon.
+/// The instance is gone, with its commands and connections. The next one starts with the next flow,
+/// at once after a first failure and later and later after each that follows soon.
 void App::end_instance(AppEventKind kind, const Failure& failure) {
   struct {
     AppEventKind kind;

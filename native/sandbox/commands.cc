@@ -5,7 +5,8 @@
 
 namespace weir::sandbox {
 namespace {
-/// How far into the views of a connection a forward may reach; beyond it the view counts as not held.
+/// How far into the views of a connection a forward may reach; beyond it the view counts as not
+/// held.
 constexpr int kForwardReach = 64;
 }  // namespace
 
@@ -116,12 +117,14 @@ void App::command_connect(const abi::CommandRecord& command) {
   if (flow->connection == nullptr) return close_flow(*flow, net::CloseReason::unreachable);
 }
 
-/// Bookkeeping of a send. When the stack did not take the bytes the stream would have a hole: the connection ends.
+/// Bookkeeping of a send. When the stack did not take the bytes the stream would have a hole: the
+/// connection ends.
 bool App::after_send(Flow& flow, net::SendResult result, uint32_t bytes, bool referenced) {
   if (result == net::SendResult::ok) {
     flow.sent_bytes += bytes;
     counters_.add(AppCounter::sent_bytes, bytes);
-    around_.counters.add(referenced ? Counter::referenced_tx_bytes : Counter::copied_tx_bytes, bytes);
+    around_.counters.add(referenced ? Counter::referenced_tx_bytes : Counter::copied_tx_bytes,
+                         bytes);
     if (referenced) counters_.add(AppCounter::sent_referenced_bytes, bytes);
     return true;
   }
@@ -137,8 +140,8 @@ bool App::after_send(Flow& flow, net::SendResult result, uint32_t bytes, bool re
   return false;
 }
 
-/// Sends bytes that are readable. Up to the copy limit they are copied; above it bytes in a window are held by
-/// reference while the window is below its watermark.
+/// Sends bytes that are readable. Up to the copy limit they are copied; above it bytes in a window
+/// are held by reference while the window is below its watermark.
 bool App::send_bytes(Flow& flow, uint32_t address, uint32_t bytes) {
   if (bytes == 0) return true;
   if (bytes > abi::kCopyLimitBytes) {
@@ -207,8 +210,7 @@ void App::command_forward(const abi::CommandRecord& command) {
     if (!view.given_back && view.address == command.data()) break;
     index = view.next;
   }
-  if (index == Flow::kNone || views_[index].given_back ||
-      views_[index].address != command.data() ||
+  if (index == Flow::kNone || views_[index].given_back || views_[index].address != command.data() ||
       views_[index].length_bytes != command.data_bytes())
     return refuse(abi::Refusal::not_held);
 
@@ -305,9 +307,9 @@ void App::command_udp_send(const abi::CommandRecord& command) {
   net::Endpoint remote;
   std::memcpy(remote.address.bytes.data(), command.address(), 16);
   remote.port = command.port();
-  if (!around_.stack.udp_send(config_.listens[command.listen()].port, remote,
-                              {instance_->memory().base() + command.datagram(),
-                               command.datagram_bytes()}))
+  if (!around_.stack.udp_send(
+          config_.listens[command.listen()].port, remote,
+          {instance_->memory().base() + command.datagram(), command.datagram_bytes()}))
     return refuse(abi::Refusal::too_long);
   counters_.add(AppCounter::datagrams_sent);
   around_.counters.add(Counter::copied_tx_bytes, command.datagram_bytes());

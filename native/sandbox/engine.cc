@@ -74,7 +74,8 @@ Module::~Module() {
 Engine::Engine() {
   install_second_net();
   wasm_config_t* config = weir_config_new();
-  wasmtime_memory_creator_t creator{.env = &memories_, .new_memory = new_memory, .finalizer = nullptr};
+  wasmtime_memory_creator_t creator{
+      .env = &memories_, .new_memory = new_memory, .finalizer = nullptr};
   wasmtime_config_host_memory_creator_set(config, &creator);
   engine_ = wasm_engine_new_with_config(config);
 }
@@ -132,13 +133,12 @@ std::vector<uint8_t> Engine::compile(std::span<const uint8_t> wasm, std::string&
 
 std::shared_ptr<Module> Engine::load(std::span<const uint8_t> compiled, std::string& error) {
   std::shared_ptr<Module> module(new Module());
-  if (auto* failure =
-          wasmtime_module_deserialize(engine_, compiled.data(), compiled.size(), &module->module_)) {
+  if (auto* failure = wasmtime_module_deserialize(engine_, compiled.data(), compiled.size(),
+                                                  &module->module_)) {
     error = take_message(failure);
     return nullptr;
   }
-  if (auto* failure =
-          wasmtime_linker_instantiate_pre(linker_, module->module_, &module->pre_)) {
+  if (auto* failure = wasmtime_linker_instantiate_pre(linker_, module->module_, &module->pre_)) {
     error = take_message(failure);
     return nullptr;
   }

@@ -28,8 +28,8 @@ class Module {
   wasmtime_instance_pre_t* pre_ = nullptr;
 };
 
-/// The process's WebAssembly engine: configuration, host functions, guest memories, and the clock that interrupts
-/// guests (epochs). Thread-safe.
+/// The process's WebAssembly engine: configuration, host functions, guest memories, and the clock
+/// that interrupts guests (epochs). Thread-safe.
 class Engine {
  public:
   /// How often a running guest can be interrupted.
@@ -41,7 +41,8 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  /// Compiles a WebAssembly module (binary, or text in tests). Empty on failure, with the engine's message in `error`.
+  /// Compiles a WebAssembly module (binary, or text in tests). Empty on failure, with the engine's
+  /// message in `error`.
   std::vector<uint8_t> compile(std::span<const uint8_t> wasm, std::string& error);
   /// Loads what compile made. Only for bytes from our own store: the engine trusts them.
   std::shared_ptr<Module> load(std::span<const uint8_t> compiled, std::string& error);

@@ -32,8 +32,8 @@ struct AppEvent {
   std::vector<Frame> frames;
 };
 
-/// What workers tell the control side, bounded: the oldest event gives way and the sequence shows the gap. Guests reach
-/// it only through their rate limit, so its lock is not on a packet's way.
+/// What workers tell the control side, bounded: the oldest event gives way and the sequence shows
+/// the gap. Guests reach it only through their rate limit, so its lock is not on a packet's way.
 class EventLog {
  public:
   static constexpr size_t kCapacity = 4096;

@@ -16,10 +16,12 @@ enum class FlowState : uint8_t {
   closed,
 };
 
-/// What the sandbox keeps for one connection of a guest: a cache line that every event touches, and one that few do.
+/// What the sandbox keeps for one connection of a guest: a cache line that every event touches, and
+/// one that few do.
 struct alignas(64) Flow {
   static constexpr uint32_t kNone = UINT32_MAX;
-  /// Bits of `pending`: events that found the event ring full, or that a new instance must be told again.
+  /// Bits of `pending`: events that found the event ring full, or that a new instance must be told
+  /// again.
   static constexpr uint8_t kOpened = 1;
   static constexpr uint8_t kReceived = 2;
   static constexpr uint8_t kEnded = 4;

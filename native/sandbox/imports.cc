@@ -56,8 +56,8 @@ void append_utf8(std::string& out, uint32_t code_point) {
   }
 }
 
-/// An AssemblyScript string as UTF-8: UTF-16 whose length in bytes is the u32 before it. Never reads outside of what the
-/// guest may read; cut at the length of a log line.
+/// An AssemblyScript string as UTF-8: UTF-16 whose length in bytes is the u32 before it. Never
+/// reads outside of what the guest may read; cut at the length of a log line.
 std::string read_string(const Instance& instance, uint32_t address) {
   if (address < 4 || !instance.readable(address - 4, 4)) return {};
   uint32_t bytes;
@@ -98,7 +98,8 @@ wasm_trap_t* as_abort(void*, wasmtime_caller_t*, Values values, size_t) {
   std::string message = read_string(instance, static_cast<uint32_t>(values[0].i32));
   std::string file = read_string(instance, static_cast<uint32_t>(values[1].i32));
   if (message.empty()) message = "abort";
-  message += " (" + file + ":" + std::to_string(values[2].i32) + ":" + std::to_string(values[3].i32) + ")";
+  message +=
+      " (" + file + ":" + std::to_string(values[2].i32) + ":" + std::to_string(values[3].i32) + ")";
   instance.set_abort_message(message);
   return wasmtime_trap_new(message.data(), message.size());
 }
@@ -126,8 +127,7 @@ wasm_trap_t* as_console(void* env, wasmtime_caller_t*, Values values, size_t) {
   Instance& instance = *current_instance();
   if (!may_log(instance)) return nullptr;
   auto level = static_cast<abi::LogLevel>(reinterpret_cast<uintptr_t>(env));
-  instance.settings().log->line(level,
-                                read_string(instance, static_cast<uint32_t>(values[0].i32)));
+  instance.settings().log->line(level, read_string(instance, static_cast<uint32_t>(values[0].i32)));
   return nullptr;
 }
 

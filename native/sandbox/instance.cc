@@ -13,7 +13,8 @@ constexpr size_t kMaxFrames = 16;
 std::string message_of(const wasm_trap_t* trap) {
   wasm_message_t text;
   wasm_trap_message(trap, &text);
-  // The message ends in a zero byte; below the first line stands a back trace that the frames say better.
+  // The message ends in a zero byte; below the first line stands a back trace that the frames say
+  // better.
   std::string message(text.data, text.size > 0 ? text.size - 1 : 0);
   wasm_byte_vec_delete(&text);
   return message;
@@ -24,7 +25,8 @@ const char* text_of(wasmtime_trap_code_t code) {
     case WASMTIME_TRAP_CODE_STACK_OVERFLOW:
       return "the call stack is exhausted";
     case WASMTIME_TRAP_CODE_MEMORY_OUT_OF_BOUNDS:
-      return "memory access outside of what the handler may touch (null, read-only window or out of bounds)";
+      return "memory access outside of what the handler may touch (null, read-only window or out "
+             "of bounds)";
     case WASMTIME_TRAP_CODE_TABLE_OUT_OF_BOUNDS:
       return "undefined table element";
     case WASMTIME_TRAP_CODE_INDIRECT_CALL_TO_NULL:
@@ -164,8 +166,8 @@ wasmtime_error_t* Instance::on_epoch(wasmtime_context_t*, void* data, uint64_t* 
   auto* self = static_cast<Instance*>(data);
   *kind = WASMTIME_UPDATE_DEADLINE_CONTINUE;
   *delta = 1;
-  // Charged by epochs seen and not by the clock: a virtual CPU that was taken away for milliseconds is not the
-  // handler's fault.
+  // Charged by epochs seen and not by the clock: a virtual CPU that was taken away for milliseconds
+  // is not the handler's fault.
   self->charged_us_ += Engine::kEpochPeriodUs;
   if (self->charged_us_ <= self->settings_.call_limit_us) return nullptr;
   self->overran_ = true;
@@ -177,8 +179,9 @@ void Instance::append_frame(const wasm_frame_t* frame) {
   failure_.frames.push_back(
       {.function_index = wasm_frame_func_index(frame),
        .module_offset = static_cast<uint32_t>(wasm_frame_module_offset(frame)),
-       .function_name = name == nullptr ? std::string()
-                                        : std::string(name->data, std::min<size_t>(name->size, 128))});
+       .function_name = name == nullptr
+                            ? std::string()
+                            : std::string(name->data, std::min<size_t>(name->size, 128))});
 }
 
 void Instance::describe(wasm_trap_t* trap) {

@@ -95,8 +95,9 @@ class Instance {
 
  private:
   Instance() = default;
-  /// The only way into a guest. Today it runs on the caller's stack until it returns, traps or overruns; a guest that
-  /// is to be resumed later (on a fiber) changes this function and nobody else.
+  /// The only way into a guest. Today it runs on the caller's stack until it returns, traps or
+  /// overruns; a guest that is to be resumed later (on a fiber) changes this function and nobody
+  /// else.
   Outcome enter(const wasmtime_func_t& function, wasmtime_val_raw_t* values, size_t count);
   static wasmtime_error_t* on_epoch(wasmtime_context_t*, void* data, uint64_t* delta,
                                     wasmtime_update_deadline_kind_t* kind);

@@ -63,7 +63,8 @@ TEST_F(InstanceTest, ReadsWhatTheHostPutsIntoTheWindow) {
   ASSERT_NE(at, 0u);
   uint64_t value = 0x0000000700000005;
   std::memcpy(windows_->host(at), &value, 8);
-  auto instance = start(load_admitted(guest_text("(i64.load (i32.const " + std::to_string(at) + "))")));
+  auto instance =
+      start(load_admitted(guest_text("(i64.load (i32.const " + std::to_string(at) + "))")));
   PollResult result{};
   ASSERT_EQ(instance->poll(5, result), Outcome::returned);
   EXPECT_EQ(result.consumed, 5u);
@@ -85,7 +86,8 @@ TEST_F(InstanceTest, SeesChunksThatAreGrantedWhileItRuns) {
 TEST_F(InstanceTest, StoringIntoTheReadOnlyWindowTraps) {
   uint32_t at = windows_->allocate(64);
   std::string address = std::to_string(at);
-  EXPECT_EQ(poll("(i32.store (i32.const " + address + ") (i32.const 1)) (i64.const 1)"), Outcome::trapped);
+  EXPECT_EQ(poll("(i32.store (i32.const " + address + ") (i32.const 1)) (i64.const 1)"),
+            Outcome::trapped);
   EXPECT_EQ(poll("(i32.store (i32.const 0x210000) (i32.const 1)) (i64.const 1)"), Outcome::trapped);
   EXPECT_EQ(*windows_->host(at), 0);
 }
@@ -134,30 +136,33 @@ TEST_F(InstanceTest, AnEndlessLoopOverruns) {
 }
 
 TEST_F(InstanceTest, FillingForEverOverruns) {
-  auto instance = start(
-      load_admitted(guest_text(
-          "(loop $l (memory.fill (i32.const 0x1400000) (i32.const 1) (i32.const 0x100000)) (br $l)) (i64.const 0)")),
-      2000);
+  auto instance =
+      start(load_admitted(guest_text("(loop $l (memory.fill (i32.const 0x1400000) (i32.const 1) "
+                                     "(i32.const 0x100000)) (br $l)) (i64.const 0)")),
+            2000);
   PollResult result{};
   EXPECT_EQ(instance->poll(1, result), Outcome::overran);
 }
 
 TEST_F(InstanceTest, EndlessRecursionTraps) {
-  auto instance = start(load_admitted(guest_text("(call $f) (i64.const 0)", "(func $f (call $f))")));
+  auto instance =
+      start(load_admitted(guest_text("(call $f) (i64.const 0)", "(func $f (call $f))")));
   PollResult result{};
   EXPECT_EQ(instance->poll(1, result), Outcome::trapped);
   EXPECT_EQ(instance->failure().message, "the call stack is exhausted");
 }
 
 TEST_F(InstanceTest, MemoryDoesNotGrow) {
-  auto instance = start(load_admitted(guest_text("(i64.extend_i32_u (memory.grow (i32.const 1)))")));
+  auto instance =
+      start(load_admitted(guest_text("(i64.extend_i32_u (memory.grow (i32.const 1)))")));
   PollResult result{};
   ASSERT_EQ(instance->poll(1, result), Outcome::returned);
   EXPECT_EQ(result.consumed, 0xffffffffu);
 }
 
 TEST_F(InstanceTest, ATrapNamesItsFrames) {
-  auto instance = start(load_admitted(guest_text("(call $inner) (i64.const 0)", "(func $inner unreachable)")));
+  auto instance =
+      start(load_admitted(guest_text("(call $inner) (i64.const 0)", "(func $inner unreachable)")));
   PollResult result{};
   ASSERT_EQ(instance->poll(1, result), Outcome::trapped);
   ASSERT_GE(instance->failure().frames.size(), 2u);
@@ -167,11 +172,12 @@ TEST_F(InstanceTest, ATrapNamesItsFrames) {
 
 TEST_F(InstanceTest, AbortSaysWhere) {
   // "no" and "a.ts" as AssemblyScript strings: the length in bytes before UTF-16 text.
-  auto instance = start(load_admitted(guest_text(
-      "(call $abort (i32.const 0x1400004) (i32.const 0x1400014) (i32.const 12) (i32.const 3)) (i64.const 0)",
-      "(data (i32.const 0x1400000) \"\\04\\00\\00\\00n\\00o\\00\")"
-      "(data (i32.const 0x1400010) \"\\08\\00\\00\\00a\\00.\\00t\\00s\\00\")",
-      "(import \"env\" \"abort\" (func $abort (param i32 i32 i32 i32)))")));
+  auto instance = start(load_admitted(
+      guest_text("(call $abort (i32.const 0x1400004) (i32.const 0x1400014) (i32.const 12) "
+                 "(i32.const 3)) (i64.const 0)",
+                 "(data (i32.const 0x1400000) \"\\04\\00\\00\\00n\\00o\\00\")"
+                 "(data (i32.const 0x1400010) \"\\08\\00\\00\\00a\\00.\\00t\\00s\\00\")",
+                 "(import \"env\" \"abort\" (func $abort (param i32 i32 i32 i32)))")));
   PollResult result{};
   ASSERT_EQ(instance->poll(1, result), Outcome::trapped);
   EXPECT_EQ(instance->failure().message, "no (a.ts:12:3)");
@@ -179,30 +185,32 @@ TEST_F(InstanceTest, AbortSaysWhere) {
 
 TEST_F(InstanceTest, HostFunctionsNeverReadOutsideOfTheGuest) {
   const char* import = "(import \"weir\" \"log\" (func $log (param i32 i32 i32)))";
-  for (const char* arguments :
-       {"(i32.const 1) (i32.const 0) (i32.const 16)", "(i32.const 1) (i32.const 0xfffffff0) (i32.const 64)",
-        "(i32.const 1) (i32.const 0x14fffff) (i32.const 2)", "(i32.const 1) (i32.const 0x1100000) (i32.const 2)"}) {
-    auto instance = start(load_admitted(guest_text("(call $log " + std::string(arguments) + ") (i64.const 0)", "", import)));
+  for (const char* arguments : {"(i32.const 1) (i32.const 0) (i32.const 16)",
+                                "(i32.const 1) (i32.const 0xfffffff0) (i32.const 64)",
+                                "(i32.const 1) (i32.const 0x14fffff) (i32.const 2)",
+                                "(i32.const 1) (i32.const 0x1100000) (i32.const 2)"}) {
+    auto instance = start(load_admitted(
+        guest_text("(call $log " + std::string(arguments) + ") (i64.const 0)", "", import)));
     PollResult result{};
     EXPECT_EQ(instance->poll(1, result), Outcome::returned);
   }
   EXPECT_TRUE(log_.lines.empty());
   const char* console = "(import \"env\" \"console.log\" (func $log (param i32)))";
   for (const char* address : {"0", "3", "4", "0x200000", "0xffffffff", "0x14fffff"}) {
-    auto instance = start(load_admitted(
-        guest_text("(call $log (i32.const " + std::string(address) + ")) (i64.const 0)", "", console)));
+    auto instance = start(load_admitted(guest_text(
+        "(call $log (i32.const " + std::string(address) + ")) (i64.const 0)", "", console)));
     PollResult result{};
     EXPECT_EQ(instance->poll(1, result), Outcome::returned);
   }
 }
 
 TEST_F(InstanceTest, LogLinesAreLimited) {
-  auto instance = start(load_admitted(
-      guest_text("(local $i i32) (loop $l (call $log (i32.const 1) (i32.const 0x1400000) (i32.const 5))"
-                 "(br_if $l (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 50))))"
-                 "(i64.const 0)",
-                 "(data (i32.const 0x1400000) \"hello\")",
-                 "(import \"weir\" \"log\" (func $log (param i32 i32 i32)))")));
+  auto instance = start(load_admitted(guest_text(
+      "(local $i i32) (loop $l (call $log (i32.const 1) (i32.const 0x1400000) (i32.const 5))"
+      "(br_if $l (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 50))))"
+      "(i64.const 0)",
+      "(data (i32.const 0x1400000) \"hello\")",
+      "(import \"weir\" \"log\" (func $log (param i32 i32 i32)))")));
   PollResult result{};
   ASSERT_EQ(instance->poll(1, result), Outcome::returned);
   EXPECT_EQ(log_.lines.size(), 10u);
@@ -211,9 +219,9 @@ TEST_F(InstanceTest, LogLinesAreLimited) {
 }
 
 TEST_F(InstanceTest, TheNextGuestFindsNothingOfTheOneBefore) {
-  auto module = load_admitted(guest_text(
-      "(local $old i64) (local.set $old (i64.load (i32.const 0x1400000)))"
-      "(i64.store (i32.const 0x1400000) (i64.const 0x1234)) (local.get $old)"));
+  auto module = load_admitted(
+      guest_text("(local $old i64) (local.set $old (i64.load (i32.const 0x1400000)))"
+                 "(i64.store (i32.const 0x1400000) (i64.const 0x1234)) (local.get $old)"));
   for (int round = 0; round < 3; round++) {
     auto instance = start(module);
     PollResult result{};

@@ -7,7 +7,8 @@
 namespace weir::sandbox {
 namespace {
 
-// A thread that enters guests has touched it before any fault, so the handler does not allocate to reach it.
+// A thread that enters guests has touched it before any fault, so the handler does not allocate to
+// reach it.
 thread_local GuestMemory* current_memory = nullptr;
 struct sigaction previous_segv;
 struct sigaction previous_bus;

@@ -40,7 +40,8 @@ uint32_t Windows::allocate(uint32_t bytes) {
   uint32_t rounded = (bytes + kGranule - 1) & ~(kGranule - 1);
   if (bytes == 0 || rounded > abi::kPacketChunkBytes) return 0;
   if (current_ != kNoChunk) {
-    // Everything in it was given back: its lines are still in the cache, so it is the best chunk to go on with.
+    // Everything in it was given back: its lines are still in the cache, so it is the best chunk to
+    // go on with.
     if (chunks_[current_].references == 0) used_bytes_ = 0;
     if (used_bytes_ + rounded > abi::kPacketChunkBytes) current_ = kNoChunk;
   }
@@ -89,8 +90,7 @@ bool Windows::granted(uint32_t address, uint32_t bytes) const {
 bool Windows::attach(GuestMemory& memory) {
   constexpr size_t kRecords = abi::kPackets - abi::kRxWindow;
   if (!memory.map_shared(abi::kRxWindow, rx_->descriptor(), 0, kRecords, false)) return false;
-  if (!memory.map_shared(abi::kRwWindow, rw_->memory().descriptor(), 0,
-                         abi::kRwWindowBytes, true))
+  if (!memory.map_shared(abi::kRwWindow, rw_->memory().descriptor(), 0, abi::kRwWindowBytes, true))
     return false;
   for (uint32_t chunk = 0; chunk < kChunkCount; chunk++) {
     if (!chunks_[chunk].granted) continue;

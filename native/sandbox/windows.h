@@ -46,21 +46,23 @@ class TxRegion final : public net::BufferOwner {
   uint32_t references_ = 0;
 };
 
-/// The windows of one app on one worker: received bytes, event and command records, transmit buffers.
-/// They outlive the app's instances; see docs/architecture.md, "Who owns a window".
+/// The windows of one app on one worker: received bytes, event and command records, transmit
+/// buffers. They outlive the app's instances; see docs/architecture.md, "Who owns a window".
 ///
-/// Received payloads are placed one behind the other in chunks of 64 KiB. A chunk counts who still needs it and is used
-/// again when nobody does, so one small held payload keeps at most one chunk.
+/// Received payloads are placed one behind the other in chunks of 64 KiB. A chunk counts who still
+/// needs it and is used again when nobody does, so one small held payload keeps at most one chunk.
 class Windows {
  public:
   static std::unique_ptr<Windows> create();
 
-  /// Room for `bytes` of payload, as a guest address; 0 when the window is full. The chunk counts one reference.
+  /// Room for `bytes` of payload, as a guest address; 0 when the window is full. The chunk counts
+  /// one reference.
   uint32_t allocate(uint32_t bytes);
   /// One reference to the chunk of the payload at `address` more, or less.
   void retain(uint32_t address) { chunks_[chunk_of(address)].references++; }
   void release(uint32_t address);
-  /// Share of the chunks that are in use is at or above the watermark: held bytes are copied from here on.
+  /// Share of the chunks that are in use is at or above the watermark: held bytes are copied from
+  /// here on.
   bool above_watermark() const { return free_.size() * 4 < kChunkCount; }
   uint32_t chunks_in_use() const { return kChunkCount - static_cast<uint32_t>(free_.size()); }
 
@@ -90,7 +92,8 @@ class Windows {
   bool attach(GuestMemory& memory);
   /// The guest is gone; nothing is mapped for it any more.
   void detach() { memory_ = nullptr; }
-  /// The next instance gets a fresh read-write window when sends still refer to this one. False without memory.
+  /// The next instance gets a fresh read-write window when sends still refer to this one. False
+  /// without memory.
   bool renew_rw_window();
 
   TxRegion& tx_region() { return *rw_; }
@@ -98,8 +101,7 @@ class Windows {
   bool in_use() const;
 
  private:
-  static constexpr uint32_t kFirstChunk =
-      (abi::kPackets - abi::kRxWindow) / abi::kPacketChunkBytes;
+  static constexpr uint32_t kFirstChunk = (abi::kPackets - abi::kRxWindow) / abi::kPacketChunkBytes;
   static constexpr uint32_t kChunkCount =
       abi::kRxWindowBytes / abi::kPacketChunkBytes - kFirstChunk;
   static constexpr uint32_t kNoChunk = UINT32_MAX;

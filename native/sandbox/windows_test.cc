@@ -37,7 +37,8 @@ TEST(WindowsTest, IsFullAtItsBoundAndRecovers) {
   auto windows = Windows::create();
   std::vector<uint32_t> held;
   while (uint32_t at = windows->allocate(abi::kPacketChunkBytes)) held.push_back(at);
-  EXPECT_EQ(held.size(), (abi::kRxWindowBytes - (abi::kPackets - abi::kRxWindow)) / abi::kPacketChunkBytes);
+  EXPECT_EQ(held.size(),
+            (abi::kRxWindowBytes - (abi::kPackets - abi::kRxWindow)) / abi::kPacketChunkBytes);
   EXPECT_TRUE(windows->above_watermark());
   EXPECT_TRUE(windows->in_use());
   for (uint32_t at : held) windows->release(at);

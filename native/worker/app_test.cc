@@ -1,5 +1,5 @@
-/// Apps on a worker, with a client stack at the other end of an in-process ring: what guests do, in any order, costs at
-/// most their own instance.
+/// Apps on a worker, with a client stack at the other end of an in-process ring: what guests do, in
+/// any order, costs at most their own instance.
 #include "sandbox/app.h"
 
 #include <gtest/gtest.h>
@@ -29,8 +29,8 @@ using sandbox::testing::load_admitted;
 constexpr uint32_t kServer = 0x0a000001;
 constexpr uint32_t kClient = 0x0a000002;
 
-/// Guest functions that write commands. $command starts a record and returns its address; $loop... the tests' polls walk
-/// the events by $events and answer {consumed = all, commands = $n}.
+/// Guest functions that write commands. $command starts a record and returns its address; $loop...
+/// the tests' polls walk the events by $events and answer {consumed = all, commands = $n}.
 constexpr const char* kCommands = R"(
   (global $n (mut i32) (i32.const 0))
   (func $command (param $kind i32) (param $handle i64) (result i32) (local $at i32)
@@ -47,14 +47,16 @@ constexpr const char* kCommands = R"(
     (i32.store offset=20 (call $command (i32.const 7) (local.get $handle)) (local.get $bytes)))
 )";
 
-/// A guest that handles each event by `handle`, in which $e is the event's address, $kind its kind and $h its handle.
+/// A guest that handles each event by `handle`, in which $e is the event's address, $kind its kind
+/// and $h its handle.
 std::string per_event(const std::string& handle, const std::string& more = "") {
   return guest_text(
       "(local $e i32) (local $kind i32) (local $h i64) (local $left i32)"
       "(global.set $n (i32.const 0)) (local.set $left (local.get $events))"
       "(local.set $e (i32.const 0x210000))"
       "(block $out (loop $next (br_if $out (i32.eqz (local.get $left)))"
-      "(local.set $kind (i32.load8_u (local.get $e))) (local.set $h (i64.load offset=8 (local.get $e)))" +
+      "(local.set $kind (i32.load8_u (local.get $e))) (local.set $h (i64.load offset=8 (local.get "
+      "$e)))" +
           handle +
           "(local.set $e (i32.add (local.get $e) (i32.const 32)))"
           "(local.set $left (i32.sub (local.get $left) (i32.const 1))) (br $next)))"
@@ -65,12 +67,14 @@ std::string per_event(const std::string& handle, const std::string& more = "") {
 
 /// `body` when the event is of this kind.
 std::string on(int kind, const std::string& body) {
-  return "(if (i32.eq (local.get $kind) (i32.const " + std::to_string(kind) + ")) (then " + body + "))";
+  return "(if (i32.eq (local.get $kind) (i32.const " + std::to_string(kind) + ")) (then " + body +
+         "))";
 }
 
 const char* const kForward =
     "(local.set $left (local.get $left))"
-    "(i64.store offset=24 (call $forward (local.get $h) (i32.load offset=16 (local.get $e)) (i32.load offset=20 (local.get $e))) (local.get $h))";
+    "(i64.store offset=24 (call $forward (local.get $h) (i32.load offset=16 (local.get $e)) "
+    "(i32.load offset=20 (local.get $e))) (local.get $h))";
 const char* const kForwardFunction = R"(
   (func $forward (param $handle i64) (param $data i32) (param $bytes i32) (result i32) (local $at i32)
     (local.set $at (call $command (i32.const 6) (local.get $handle)))
@@ -101,7 +105,8 @@ class Client final : public net::FlowEvents, public net::FrameSink {
     net::StackConfig config;
     config.link_address = port.link_address();
     config.address = {net::Address::v4(kClient), 24};
-    stack_ = std::make_unique<net::Stack>(config, net::Environment{*this, random_, counters_, headers, frames});
+    stack_ = std::make_unique<net::Stack>(
+        config, net::Environment{*this, random_, counters_, headers, frames});
   }
   uint32_t connect(uint16_t port) {
     seen.emplace_back();
@@ -142,7 +147,8 @@ class Client final : public net::FlowEvents, public net::FrameSink {
   }
   bool on_data(net::Connection& connection, const net::Payload& payload) override {
     std::vector<char> bytes(payload.length_bytes);
-    const void* at = rte_pktmbuf_read(payload.head, payload.offset_bytes, payload.length_bytes, bytes.data());
+    const void* at =
+        rte_pktmbuf_read(payload.head, payload.offset_bytes, payload.length_bytes, bytes.data());
     seen[connection.user].data.append(static_cast<const char*>(at), payload.length_bytes);
     stack_->consume(connection, payload.length_bytes);
     return true;
@@ -155,9 +161,11 @@ class Client final : public net::FlowEvents, public net::FrameSink {
     s.reason = reason;
     s.connection = nullptr;
   }
-  bool on_datagram(uint32_t, const net::Endpoint&, const net::Endpoint&, const net::Payload& payload) override {
+  bool on_datagram(uint32_t, const net::Endpoint&, const net::Endpoint&,
+                   const net::Payload& payload) override {
     std::vector<char> bytes(payload.length_bytes);
-    const void* at = rte_pktmbuf_read(payload.head, payload.offset_bytes, payload.length_bytes, bytes.data());
+    const void* at =
+        rte_pktmbuf_read(payload.head, payload.offset_bytes, payload.length_bytes, bytes.data());
     datagrams.emplace_back(static_cast<const char*>(at), payload.length_bytes);
     return true;
   }
@@ -189,7 +197,9 @@ class AppTest : public ::testing::Test {
     number++;
     std::string error;
     frames_ = PacketPool::create({.name = "af" + std::to_string(number), .count = 4095}, error);
-    headers_ = PacketPool::create({.name = "ah" + std::to_string(number), .count = 4095, .data_bytes = kHeaderDataBytes}, error);
+    headers_ = PacketPool::create(
+        {.name = "ah" + std::to_string(number), .count = 4095, .data_bytes = kHeaderDataBytes},
+        error);
     auto pair = port::RingPort::make_pair(2048);
     server_port_ = std::move(pair.first);
     client_port_ = std::move(pair.second);
@@ -199,7 +209,8 @@ class AppTest : public ::testing::Test {
     config.stack.link_address = server_port_->link_address();
     config.stack.address = {net::Address::v4(kServer), 24};
     worker_ = std::make_unique<worker::Worker>(
-        config, worker::WorkerResources{*server_port_, engine(), log_, headers_->get(), frames_->get(), counters_});
+        config, worker::WorkerResources{*server_port_, engine(), log_, headers_->get(),
+                                        frames_->get(), counters_});
     client_ = std::make_unique<Client>(*client_port_, headers_->get(), frames_->get());
   }
   ~AppTest() override {
@@ -223,7 +234,8 @@ class AppTest : public ::testing::Test {
   }
   void deploy(const sandbox::AppConfig& config, const std::string& text) {
     std::string error;
-    ASSERT_TRUE(worker_->deploy(config, load_admitted(text), app_counters_[config.id], error)) << error;
+    ASSERT_TRUE(worker_->deploy(config, load_admitted(text), app_counters_[config.id], error))
+        << error;
   }
   sandbox::App& app(uint32_t id) {
     for (const auto& app : worker_->apps())
@@ -250,7 +262,9 @@ class AppTest : public ::testing::Test {
     return id;
   }
   Seen& seen(uint32_t id) { return client_->seen[id]; }
-  uint64_t count(uint32_t id, AppCounter counter) { return app_counters_[id][static_cast<size_t>(counter)]; }
+  uint64_t count(uint32_t id, AppCounter counter) {
+    return app_counters_[id][static_cast<size_t>(counter)];
+  }
   std::vector<sandbox::AppEvent> happened(AppEventKind kind) {
     for (auto& event : log_.drain()) events_.push_back(std::move(event));
     std::vector<sandbox::AppEvent> matching;
@@ -290,12 +304,15 @@ TEST_F(AppTest, EchoesByForward) {
   EXPECT_TRUE(seen(id).closed);
   EXPECT_EQ(app(1).open_connections(), 0u);
   EXPECT_FALSE(app(1).windows().in_use()) << "every view has been given back";
-  EXPECT_EQ(count(1, AppCounter::refused_stale_handle) + count(1, AppCounter::refused_not_held), 0u);
+  EXPECT_EQ(count(1, AppCounter::refused_stale_handle) + count(1, AppCounter::refused_not_held),
+            0u);
 }
 
 TEST_F(AppTest, ReceivedBytesArePlacedReadOnlyAndSentBackFromThere) {
-  // The guest tries to change what it received: that is a trap, and the peer never sees a changed byte.
-  deploy(config(1, 7), per_event(on(3, "(i32.store8 (i32.load offset=16 (local.get $e)) (i32.const 33))")));
+  // The guest tries to change what it received: that is a trap, and the peer never sees a changed
+  // byte.
+  deploy(config(1, 7),
+         per_event(on(3, "(i32.store8 (i32.load offset=16 (local.get $e)) (i32.const 33))")));
   uint32_t id = open(7);
   client_->send(id, "hello");
   turns(20);
@@ -370,9 +387,11 @@ std::string forge(const std::string& command) {
 
 TEST_F(AppTest, ForgedHandlesReachNobody) {
   for (const char* command :
-       {"(drop (call $command (i32.const 9) (local.get $handle)))", "(drop (call $command (i32.const 8) (local.get $handle)))",
+       {"(drop (call $command (i32.const 9) (local.get $handle)))",
+        "(drop (call $command (i32.const 8) (local.get $handle)))",
         "(call $send (local.get $handle) (i32.const 0x1400000) (i32.const 4))",
-        "(call $done (local.get $handle) (i32.const 1))", "(drop (call $command (i32.const 1) (local.get $handle)))"}) {
+        "(call $done (local.get $handle) (i32.const 1))",
+        "(drop (call $command (i32.const 1) (local.get $handle)))"}) {
     SCOPED_TRACE(command);
     deploy(config(1, 7), echo_guest());
     deploy(config(2, 8), forge(command));
@@ -395,8 +414,9 @@ TEST_F(AppTest, ForgedHandlesReachNobody) {
 TEST_F(AppTest, ForwardingSomebodyElsesViewIsRefused) {
   deploy(config(1, 7), echo_guest());
   deploy(config(2, 8), per_event(on(3,
-      "(i64.store offset=24 (call $forward (local.get $h) (i32.const 0x240000) (i32.const 5)) (i64.const 0x100000000))"),
-      kForwardFunction));
+                                    "(i64.store offset=24 (call $forward (local.get $h) (i32.const "
+                                    "0x240000) (i32.const 5)) (i64.const 0x100000000))"),
+                                 kForwardFunction));
   uint32_t victim = open(7), attacker = open(8);
   client_->send(attacker, "go");
   turns(20);
@@ -405,17 +425,20 @@ TEST_F(AppTest, ForwardingSomebodyElsesViewIsRefused) {
   EXPECT_FALSE(seen(victim).closed);
 }
 
-// The commands are the host's copy: what the guest's memory says while they are executed does not matter. The first
-// command sends what the peer acknowledges... here the test itself changes the second record between the copy and its turn.
+// The commands are the host's copy: what the guest's memory says while they are executed does not
+// matter. The first command sends what the peer acknowledges... here the test itself changes the
+// second record between the copy and its turn.
 TEST_F(AppTest, CommandsAreCopiedOnce) {
-  deploy(config(1, 7), per_event(on(3,
-      "(call $send (local.get $h) (i32.const 0x1400000) (i32.const 4))"
-      "(call $send (local.get $h) (i32.const 0x1400000) (i32.const 4))"),
-      "(data (i32.const 0x1400000) \"good\")(data (i32.const 0x1400010) \"evil\")"));
+  deploy(config(1, 7),
+         per_event(on(3,
+                      "(call $send (local.get $h) (i32.const 0x1400000) (i32.const 4))"
+                      "(call $send (local.get $h) (i32.const 0x1400000) (i32.const 4))"),
+                   "(data (i32.const 0x1400000) \"good\")(data (i32.const 0x1400010) \"evil\")"));
   uint32_t id = open(7);
   sandbox::App& target = app(1);
-  // A command that is executed first and that the test can see happen: the log line of the counters would be too late,
-  // so the records in guest memory are changed from another thread for the whole cycle.
+  // A command that is executed first and that the test can see happen: the log line of the counters
+  // would be too late, so the records in guest memory are changed from another thread for the whole
+  // cycle.
   std::atomic<bool> stop{false};
   std::thread changer([&] {
     uint8_t* record = target.windows().host(abi::kCommands);
@@ -436,7 +459,8 @@ TEST_F(AppTest, CommandsAreCopiedOnce) {
   stop = true;
   changer.join();
   turns(20);
-  // Whatever of the two versions was copied, check and use agree: nothing but whole, valid sends or refusals.
+  // Whatever of the two versions was copied, check and use agree: nothing but whole, valid sends or
+  // refusals.
   for (size_t at = 0; at + 4 <= seen(id).data.size(); at += 4) {
     std::string four = seen(id).data.substr(at, 4);
     ASSERT_TRUE(four == "good" || four == "evil") << four;
@@ -444,7 +468,8 @@ TEST_F(AppTest, CommandsAreCopiedOnce) {
 }
 
 TEST_F(AppTest, ContractViolationsEndTheInstance) {
-  for (const char* result : {"(i64.const 0x0000000000000fff)", "(i64.const 0x0000200100000001)", "(i64.const -1)"}) {
+  for (const char* result :
+       {"(i64.const 0x0000000000000fff)", "(i64.const 0x0000200100000001)", "(i64.const -1)"}) {
     SCOPED_TRACE(result);
     deploy(config(1, 7), guest_text(result));
     uint64_t before = count(1, AppCounter::violations);
@@ -457,11 +482,13 @@ TEST_F(AppTest, ContractViolationsEndTheInstance) {
 
 TEST_F(AppTest, AFloodOfCommandsIsBoundedAndHarmsNobody) {
   // 8,192 commands of unknown kinds and wild pointers in each call.
-  deploy(config(1, 7), guest_text(
-      "(local $i i32) (loop $l (i64.store (i32.add (i32.const 0x1200000) (i32.mul (local.get $i) (i32.const 8)))"
-      " (i64.mul (i64.extend_i32_u (local.get $i)) (i64.const 0x9e3779b97f4a7c15)))"
-      "(br_if $l (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 32768))))"
-      "(i64.or (i64.extend_i32_u (local.get $events)) (i64.const 0x200000000000))"));
+  deploy(config(1, 7),
+         guest_text("(local $i i32) (loop $l (i64.store (i32.add (i32.const 0x1200000) (i32.mul "
+                    "(local.get $i) (i32.const 8)))"
+                    " (i64.mul (i64.extend_i32_u (local.get $i)) (i64.const 0x9e3779b97f4a7c15)))"
+                    "(br_if $l (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) "
+                    "(i32.const 32768))))"
+                    "(i64.or (i64.extend_i32_u (local.get $events)) (i64.const 0x200000000000))"));
   deploy(config(2, 8), echo_guest());
   uint32_t bad = open(7), good = open(8);
   for (int i = 0; i < 20; i++) {
@@ -514,12 +541,15 @@ TEST_F(AppTest, ASwapResetsConnectionsToPortsThatAreGone) {
 
 TEST_F(AppTest, UnconsumedEventsComeAgainFirst) {
   // Consumes one event a call.
-  deploy(config(1, 7), guest_text(
-      "(global.set $n (i32.const 0))"
-      "(if (i32.eq (i32.load8_u (i32.const 0x210000)) (i32.const 3)) (then"
-      " (i64.store offset=24 (call $forward (i64.load (i32.const 0x210008)) (i32.load (i32.const 0x210010)) (i32.load (i32.const 0x210014))) (i64.load (i32.const 0x210008)))))"
-      "(i64.or (i64.const 1) (i64.shl (i64.extend_i32_u (global.get $n)) (i64.const 32)))",
-      std::string(kCommands) + kForwardFunction));
+  deploy(config(1, 7),
+         guest_text(
+             "(global.set $n (i32.const 0))"
+             "(if (i32.eq (i32.load8_u (i32.const 0x210000)) (i32.const 3)) (then"
+             " (i64.store offset=24 (call $forward (i64.load (i32.const 0x210008)) (i32.load "
+             "(i32.const 0x210010)) (i32.load (i32.const 0x210014))) (i64.load (i32.const "
+             "0x210008)))))"
+             "(i64.or (i64.const 1) (i64.shl (i64.extend_i32_u (global.get $n)) (i64.const 32)))",
+             std::string(kCommands) + kForwardFunction));
   std::vector<uint32_t> ids{open(7)};
   for (int i = 0; i < 15; i++) ids.push_back(client_->connect(7));
   turns(60);
@@ -539,22 +569,23 @@ TEST_F(AppTest, AGuestThatConsumesNothingIsNotCalledInALoop) {
 TEST_F(AppTest, AFullEventRingLosesNothing) {
   // Consumes nothing until the ring is full, then echoes everything.
   deploy(config(1, 7),
-         guest_text("(local $e i32) (local $left i32)"
-                    "(if (i32.and (i32.eqz (global.get $full)) (i32.lt_u (local.get $events) (i32.const 4096)))"
-                    " (then (return (i64.const 0))))"
-                    "(global.set $full (i32.const 1)) (global.set $n (i32.const 0))"
-                    "(local.set $e (i32.const 0x210000)) (local.set $left (local.get $events))"
-                    "(block $out (loop $next (br_if $out (i32.eqz (local.get $left)))"
-                    "(if (i32.eq (i32.load8_u (local.get $e)) (i32.const 3)) (then"
-                    " (i64.store offset=24 (call $forward (i64.load offset=8 (local.get $e))"
-                    " (i32.load offset=16 (local.get $e)) (i32.load offset=20 (local.get $e)))"
-                    " (i64.load offset=8 (local.get $e)))))"
-                    "(local.set $e (i32.add (local.get $e) (i32.const 32)))"
-                    "(local.set $left (i32.sub (local.get $left) (i32.const 1))) (br $next)))"
-                    "(i64.or (i64.extend_i32_u (local.get $events))"
-                    " (i64.shl (i64.extend_i32_u (global.get $n)) (i64.const 32)))",
-                    std::string("(global $full (mut i32) (i32.const 0))") + kCommands +
-                        kForwardFunction));
+         guest_text(
+             "(local $e i32) (local $left i32)"
+             "(if (i32.and (i32.eqz (global.get $full)) (i32.lt_u (local.get $events) (i32.const "
+             "4096)))"
+             " (then (return (i64.const 0))))"
+             "(global.set $full (i32.const 1)) (global.set $n (i32.const 0))"
+             "(local.set $e (i32.const 0x210000)) (local.set $left (local.get $events))"
+             "(block $out (loop $next (br_if $out (i32.eqz (local.get $left)))"
+             "(if (i32.eq (i32.load8_u (local.get $e)) (i32.const 3)) (then"
+             " (i64.store offset=24 (call $forward (i64.load offset=8 (local.get $e))"
+             " (i32.load offset=16 (local.get $e)) (i32.load offset=20 (local.get $e)))"
+             " (i64.load offset=8 (local.get $e)))))"
+             "(local.set $e (i32.add (local.get $e) (i32.const 32)))"
+             "(local.set $left (i32.sub (local.get $left) (i32.const 1))) (br $next)))"
+             "(i64.or (i64.extend_i32_u (local.get $events))"
+             " (i64.shl (i64.extend_i32_u (global.get $n)) (i64.const 32)))",
+             std::string("(global $full (mut i32) (i32.const 0))") + kCommands + kForwardFunction));
   std::vector<uint32_t> ids{open(7)};
   for (int i = 0; i < 12; i++) ids.push_back(client_->connect(7));
   turns(60);
@@ -581,12 +612,13 @@ TEST_F(AppTest, RefusesToTakeBackMoreThanIsHeld) {
 }
 
 TEST_F(AppTest, SendsOutsideOfMemoryAreRefused) {
-  deploy(config(1, 7), per_event(on(3,
-      "(call $send (local.get $h) (i32.const 0) (i32.const 4))"
-      "(call $send (local.get $h) (i32.const 0xfffffff0) (i32.const 64))"
-      "(call $send (local.get $h) (i32.const 0x1000000) (i32.const 64))"
-      "(call $send (local.get $h) (i32.const 0x14ffff0) (i32.const 64))"
-      "(call $send (local.get $h) (i32.const 0x1400000) (i32.const 0xffffffff))")));
+  deploy(config(1, 7),
+         per_event(on(3,
+                      "(call $send (local.get $h) (i32.const 0) (i32.const 4))"
+                      "(call $send (local.get $h) (i32.const 0xfffffff0) (i32.const 64))"
+                      "(call $send (local.get $h) (i32.const 0x1000000) (i32.const 64))"
+                      "(call $send (local.get $h) (i32.const 0x14ffff0) (i32.const 64))"
+                      "(call $send (local.get $h) (i32.const 0x1400000) (i32.const 0xffffffff))")));
   uint32_t id = open(7);
   client_->send(id, "x");
   turns(10);
@@ -596,11 +628,13 @@ TEST_F(AppTest, SendsOutsideOfMemoryAreRefused) {
 }
 
 TEST_F(AppTest, SendingBeyondTheLimitResetsTheConnection) {
-  deploy(config(1, 7), per_event(on(3,
-      "(local.set $left (local.get $left)) (global.set $k (i32.const 0))"
-      "(loop $l (call $send (local.get $h) (i32.const 0x1400000) (i32.const 65536))"
-      "(global.set $k (i32.add (global.get $k) (i32.const 1))) (br_if $l (i32.lt_u (global.get $k) (i32.const 200))))"),
-      "(global $k (mut i32) (i32.const 0))"));
+  deploy(config(1, 7),
+         per_event(on(3,
+                      "(local.set $left (local.get $left)) (global.set $k (i32.const 0))"
+                      "(loop $l (call $send (local.get $h) (i32.const 0x1400000) (i32.const 65536))"
+                      "(global.set $k (i32.add (global.get $k) (i32.const 1))) (br_if $l (i32.lt_u "
+                      "(global.get $k) (i32.const 200))))"),
+                   "(global $k (mut i32) (i32.const 0))"));
   uint32_t id = open(7);
   client_->send(id, "x");
   turns(50);
@@ -610,21 +644,30 @@ TEST_F(AppTest, SendingBeyondTheLimitResetsTheConnection) {
 }
 
 TEST_F(AppTest, ConnectsOutOnlyWhereItIsListed) {
-  // On the first event (opened, inbound) it asks for two connections: one listed, one not, and sends at once.
+  // On the first event (opened, inbound) it asks for two connections: one listed, one not, and
+  // sends at once.
   auto allowed = config(1, 7);
   allowed.connects.push_back({"10.0.0.2:9000", {net::Address::v4(kClient), 9000}});
   std::string connect =
       "(func $connect (param $ticket i32) (param $port i32) (local $at i32)"
-      " (local.set $at (call $command (i32.const 3) (i64.load (i32.add (i32.const 0x200040) (i32.mul (local.get $ticket) (i32.const 8))))))"
-      " (i32.store16 offset=2 (local.get $at) (local.get $port)) (i32.store offset=4 (local.get $at) (i32.const 77))"
-      " (i32.store16 offset=26 (local.get $at) (i32.const 0xffff)) (i32.store offset=28 (local.get $at) (i32.const 0x0200000a)))";
-  deploy(allowed, per_event(on(2,
-      "(if (i32.eqz (i32.load8_u offset=1 (local.get $e))) (then"
-      " (call $connect (i32.const 0) (i32.const 9000)) (call $send (i64.load (i32.const 0x200040)) (i32.const 0x1400000) (i32.const 5))"
-      " (call $connect (i32.const 1) (i32.const 9001))))") +
-      on(6, "(if (i32.eq (i32.load offset=4 (local.get $e)) (i32.const 77)) (then (global.set $reason (i32.load offset=16 (local.get $e)))"
-            "(call $log (i32.const 1) (i32.const 0x1400000) (i32.const 1))))"),
-      connect + "(global $reason (mut i32) (i32.const 0)) (data (i32.const 0x1400000) \"early\") (func $log (param i32 i32 i32))"));
+      " (local.set $at (call $command (i32.const 3) (i64.load (i32.add (i32.const 0x200040) "
+      "(i32.mul (local.get $ticket) (i32.const 8))))))"
+      " (i32.store16 offset=2 (local.get $at) (local.get $port)) (i32.store offset=4 (local.get "
+      "$at) (i32.const 77))"
+      " (i32.store16 offset=26 (local.get $at) (i32.const 0xffff)) (i32.store offset=28 (local.get "
+      "$at) (i32.const 0x0200000a)))";
+  deploy(allowed,
+         per_event(on(2,
+                      "(if (i32.eqz (i32.load8_u offset=1 (local.get $e))) (then"
+                      " (call $connect (i32.const 0) (i32.const 9000)) (call $send (i64.load "
+                      "(i32.const 0x200040)) (i32.const 0x1400000) (i32.const 5))"
+                      " (call $connect (i32.const 1) (i32.const 9001))))") +
+                       on(6,
+                          "(if (i32.eq (i32.load offset=4 (local.get $e)) (i32.const 77)) (then "
+                          "(global.set $reason (i32.load offset=16 (local.get $e)))"
+                          "(call $log (i32.const 1) (i32.const 0x1400000) (i32.const 1))))"),
+                   connect + "(global $reason (mut i32) (i32.const 0)) (data (i32.const 0x1400000) "
+                             "\"early\") (func $log (param i32 i32 i32))"));
   ASSERT_TRUE(client_->stack().tcp_listen(9000, *client_, 0));
   uint32_t id = open(7);
   turns(30);
@@ -667,18 +710,24 @@ TEST_F(AppTest, RemovingAnAppResetsItsConnections) {
 TEST_F(AppTest, AnswersDatagrams) {
   auto udp = config(1, 7);
   udp.listens = {{"main", "udp", sandbox::Protocol::udp, 53}};
-  deploy(udp, per_event(on(7,
-      "(i64.store offset=16 (call $reply (local.get $e)) (i64.load offset=16 (local.get $e)))"
-      "(i64.store offset=24 (i32.sub (i32.add (i32.const 0x1200000) (i32.mul (global.get $n) (i32.const 32))) (i32.const 32)) (i64.load offset=24 (local.get $e)))"),
-      "(func $reply (param $e i32) (result i32) (local $at i32)"
-      "(local.set $at (call $command (i32.const 10) (i64.load offset=8 (local.get $e))))"
-      "(i32.store16 offset=2 (local.get $at) (i32.load16_u offset=2 (local.get $e)))"
-      "(i32.store offset=4 (local.get $at) (i32.load offset=4 (local.get $e))) (local.get $at))"));
+  deploy(udp,
+         per_event(
+             on(7,
+                "(i64.store offset=16 (call $reply (local.get $e)) (i64.load offset=16 (local.get "
+                "$e)))"
+                "(i64.store offset=24 (i32.sub (i32.add (i32.const 0x1200000) (i32.mul (global.get "
+                "$n) (i32.const 32))) (i32.const 32)) (i64.load offset=24 (local.get $e)))"),
+             "(func $reply (param $e i32) (result i32) (local $at i32)"
+             "(local.set $at (call $command (i32.const 10) (i64.load offset=8 (local.get $e))))"
+             "(i32.store16 offset=2 (local.get $at) (i32.load16_u offset=2 (local.get $e)))"
+             "(i32.store offset=4 (local.get $at) (i32.load offset=4 (local.get $e))) (local.get "
+             "$at))"));
   ASSERT_TRUE(client_->stack().udp_bind(4000, *client_, 0));
   for (int i = 0; i < 100; i++) {
     std::string text = "q" + std::to_string(i);
-    ASSERT_TRUE(client_->stack().udp_send(4000, {net::Address::v4(kServer), 53},
-                                          {reinterpret_cast<const uint8_t*>(text.data()), text.size()}));
+    ASSERT_TRUE(
+        client_->stack().udp_send(4000, {net::Address::v4(kServer), 53},
+                                  {reinterpret_cast<const uint8_t*>(text.data()), text.size()}));
     turns(4);
   }
   turns(10);
@@ -689,13 +738,14 @@ TEST_F(AppTest, AnswersDatagrams) {
 
 TEST_F(AppTest, TimersComeBack) {
   // Every timer event sets the next, 2 ms later; the first is set when a connection opens.
-  deploy(config(1, 7), per_event(
-      on(2, "(call $at (i64.add (i64.load (i32.const 0x200008)) (i64.const 2000)))") +
-      on(8, "(call $at (i64.add (i64.load (i32.const 0x200008)) (i64.const 2000)))"
-            "(call $log (i32.const 1) (i32.const 0x1400000) (i32.const 4))"),
-      "(func $at (param $t i64) (drop (call $command (i32.const 11) (local.get $t))))"
-      "(data (i32.const 0x1400000) \"tick\")").replace(8, 0,
-      "(import \"weir\" \"log\" (func $log (param i32 i32 i32)))"));
+  deploy(config(1, 7),
+         per_event(on(2, "(call $at (i64.add (i64.load (i32.const 0x200008)) (i64.const 2000)))") +
+                       on(8,
+                          "(call $at (i64.add (i64.load (i32.const 0x200008)) (i64.const 2000)))"
+                          "(call $log (i32.const 1) (i32.const 0x1400000) (i32.const 4))"),
+                   "(func $at (param $t i64) (drop (call $command (i32.const 11) (local.get $t))))"
+                   "(data (i32.const 0x1400000) \"tick\")")
+             .replace(8, 0, "(import \"weir\" \"log\" (func $log (param i32 i32 i32)))"));
   open(7);
   pass_ms(100);
   size_t ticks = happened(AppEventKind::log).size();

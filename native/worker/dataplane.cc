@@ -41,15 +41,15 @@ std::unique_ptr<Dataplane> Dataplane::start(const DataplaneConfig& config, std::
   if (!self->engine_ || !self->map_counters(config.counters_path, error)) return nullptr;
   error = start_eal({});
   if (!error.empty()) return nullptr;
-  // Buffers are taken and given back by the worker's thread; this thread only makes them and, after it, frees them.
+  // Buffers are taken and given back by the worker's thread; this thread only makes them and, after
+  // it, frees them.
   self->frames_ = PacketPool::create({.name = "frames", .count = 32767}, error);
   if (!self->frames_) return nullptr;
   self->headers_ = PacketPool::create(
       {.name = "headers", .count = 65535, .data_bytes = kHeaderDataBytes}, error);
   if (!self->headers_) return nullptr;
   self->port_counters_ = std::make_unique<Counters>(self->counters_);
-  self->port_ =
-      port::TapPort::open(config.tap, self->frames_->get(), *self->port_counters_, error);
+  self->port_ = port::TapPort::open(config.tap, self->frames_->get(), *self->port_counters_, error);
   if (!self->port_) return nullptr;
 
   WorkerConfig worker = config.worker;
@@ -93,7 +93,8 @@ bool Dataplane::deploy(sandbox::AppConfig config, const std::string& path, std::
     return false;
   }
   std::ifstream file(path, std::ios::binary);
-  std::vector<uint8_t> bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  std::vector<uint8_t> bytes{std::istreambuf_iterator<char>(file),
+                             std::istreambuf_iterator<char>()};
   if (!file || bytes.empty()) {
     error = "cannot read the compiled module " + path;
     return false;

@@ -21,13 +21,13 @@ inline constexpr uint32_t kMaxApps = 256;
 struct DataplaneConfig {
   port::TapConfig tap;
   WorkerConfig worker;
-  /// A file that is created and holds the counters: kCounterCount words of the worker, then kAppCounterCount words for
-  /// each app id from 0 on.
+  /// A file that is created and holds the counters: kCounterCount words of the worker, then
+  /// kAppCounterCount words for each app id from 0 on.
   std::string counters_path;
 };
 
-/// Packet buffers, port, engine and worker thread of one process, put together. Its methods may be called from any one
-/// thread at a time.
+/// Packet buffers, port, engine and worker thread of one process, put together. Its methods may be
+/// called from any one thread at a time.
 class Dataplane {
  public:
   /// nullptr with what is wrong and what to do.
@@ -49,7 +49,8 @@ class Dataplane {
  private:
   Dataplane() = default;
   bool map_counters(const std::string& path, std::string& error);
-  /// Runs `task` between two cycles and waits for it. False when the worker is gone or has too much to do.
+  /// Runs `task` between two cycles and waits for it. False when the worker is gone or has too much
+  /// to do.
   bool on_worker(std::function<void()> task);
   uint64_t* app_counters(uint32_t app_id) const;
 

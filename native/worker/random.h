@@ -8,8 +8,8 @@
 
 namespace weir::worker {
 
-/// The worker's random numbers (xoshiro256**). Not for secrets that outlive the process: keys made from it are 64 bits
-/// and more of the seed, which comes from the kernel, or from a test.
+/// The worker's random numbers (xoshiro256**). Not for secrets that outlive the process: keys made
+/// from it are 64 bits and more of the seed, which comes from the kernel, or from a test.
 class Random final : public net::RandomSource {
  public:
   /// Seeded by the kernel.

@@ -9,8 +9,8 @@
 
 namespace weir::worker {
 
-/// Work that other threads ask a worker to do between two of its cycles. The worker looks at one flag in a cycle; only
-/// when it is set does it take the lock.
+/// Work that other threads ask a worker to do between two of its cycles. The worker looks at one
+/// flag in a cycle; only when it is set does it take the lock.
 class TaskQueue {
  public:
   static constexpr size_t kCapacity = 256;

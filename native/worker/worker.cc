@@ -206,9 +206,8 @@ bool Worker::listen_all(sandbox::App& app, const std::vector<sandbox::Listen>& l
                         std::string& error) {
   for (uint32_t i = 0; i < listens.size(); i++) {
     const auto& listen = listens[i];
-    bool ok = listen.protocol == sandbox::Protocol::tcp
-                  ? stack_->tcp_listen(listen.port, app, i)
-                  : stack_->udp_bind(listen.port, app, i);
+    bool ok = listen.protocol == sandbox::Protocol::tcp ? stack_->tcp_listen(listen.port, app, i)
+                                                        : stack_->udp_bind(listen.port, app, i);
     if (ok) continue;
     error = listen.kind + " port " + std::to_string(listen.port) +
             " is taken by another app, or the table of listeners is full";

@@ -38,8 +38,8 @@ struct WorkerResources {
   uint64_t* counters;
 };
 
-/// One core's dataplane: a port's queue, a stack, and the apps on it, run to completion in cycles. No locks and no shared
-/// lines in a cycle; two workers are two objects.
+/// One core's dataplane: a port's queue, a stack, and the apps on it, run to completion in cycles.
+/// No locks and no shared lines in a cycle; two workers are two objects.
 class Worker final : public net::FrameSink {
  public:
   static constexpr uint32_t kMaxBatch = 256;
@@ -53,12 +53,14 @@ class Worker final : public net::FrameSink {
   void run();
   /// From any thread.
   void stop();
-  /// One cycle at `now_us`: receive, stack, guests, timers, transmit. True if there was anything to do.
+  /// One cycle at `now_us`: receive, stack, guests, timers, transmit. True if there was anything to
+  /// do.
   bool cycle(uint64_t now_us);
   /// Between cycles, on the worker's thread, or from others through here.
   TaskQueue& tasks() { return tasks_; }
 
-  /// On the worker's thread: adds the app or replaces the one of the same id. False with what is wrong.
+  /// On the worker's thread: adds the app or replaces the one of the same id. False with what is
+  /// wrong.
   bool deploy(sandbox::AppConfig config, std::shared_ptr<sandbox::Module> module,
               uint64_t* app_counters, std::string& error);
   /// On the worker's thread. False if there is no such app.

@@ -35,7 +35,9 @@ class Pattern {
       const expected = this.at(offset + done, bytes.length - done);
       if (!bytes.subarray(done, done + expected.length).equals(expected)) {
         const first = expected.findIndex((byte, i) => byte !== bytes[done + i]);
-        throw new Error(`the byte at ${offset + done + first} of ${offset + bytes.length} is wrong`);
+        const there = bytes.subarray(done + first, done + first + 32);
+        const at = `at ${offset + done + first}, ${first} into a chunk of ${bytes.length} at ${offset}`;
+        throw new Error(`wrong bytes ${at}: ${there.toString("hex")}, known from ${this.period.indexOf(there)}`);
       }
       done += expected.length;
     }
@@ -271,8 +273,8 @@ const roles = {
 
 const [role = "", parameters = "{}"] = process.argv.slice(2);
 try {
-  console.log(JSON.stringify(await roles[role](JSON.parse(parameters))));
-  process.exit(0);
+  const found = JSON.stringify(await roles[role](JSON.parse(parameters)));
+  process.stdout.write(`${found}\n`, () => process.exit(0));
 } catch (error) {
   console.error(`${role}: ${error.code ?? ""} ${error.message}`);
   process.exit(1);

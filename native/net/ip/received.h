@@ -17,7 +17,8 @@ struct Received {
   uint32_t transport_bytes;
   Address source;
   Address destination;
-  /// The port has verified the transport checksum, or the frame never left this machine without one.
+  /// The port has verified the transport checksum, or the frame never left this machine without
+  /// one.
   bool checksum_known_good;
 };
 

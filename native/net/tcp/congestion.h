@@ -6,8 +6,8 @@
 
 namespace weir::net::tcp {
 
-/// NewReno (RFC 5681, 6582) with appropriate byte counting (RFC 3465) and an initial window of ten segments (RFC 6928).
-/// All in bytes.
+/// NewReno (RFC 5681, 6582) with appropriate byte counting (RFC 3465) and an initial window of ten
+/// segments (RFC 6928). All in bytes.
 class Congestion {
  public:
   void start(uint32_t mss_bytes) {
@@ -19,8 +19,8 @@ class Congestion {
   uint32_t threshold_bytes() const { return threshold_; }
   bool recovering() const { return recovering_; }
 
-  /// `acknowledged` new bytes outside of recovery. `limited`: the window was what held the sender back; otherwise it does
-  /// not grow (RFC 7661 section 1).
+  /// `acknowledged` new bytes outside of recovery. `limited`: the window was what held the sender
+  /// back; otherwise it does not grow (RFC 7661 section 1).
   void on_progress(uint32_t acknowledged, bool limited) {
     duplicates_ = 0;
     if (!limited) return;
@@ -36,7 +36,8 @@ class Congestion {
     }
     window_ = std::min(window_, kMaxWindow);
   }
-  /// A duplicate acknowledgement. True when the third one starts fast retransmit (RFC 6582 section 3.2 step 2).
+  /// A duplicate acknowledgement. True when the third one starts fast retransmit (RFC 6582
+  /// section 3.2 step 2).
   bool on_duplicate(uint32_t una, uint32_t max_sent) {
     if (recovering_) {
       window_ = std::min(window_ + mss_, kMaxWindow);
@@ -55,8 +56,8 @@ class Congestion {
   uint32_t limited_transmit_bytes() const {
     return recovering_ ? 0 : std::min<uint32_t>(duplicates_, 2) * mss_;
   }
-  /// New bytes up to `una` were acknowledged during recovery. True for a partial acknowledgement: the next hole is to be
-  /// sent again (RFC 6582 section 3.2 step 3).
+  /// New bytes up to `una` were acknowledged during recovery. True for a partial acknowledgement:
+  /// the next hole is to be sent again (RFC 6582 section 3.2 step 3).
   bool on_recovery_progress(uint32_t una, uint32_t acknowledged, uint32_t in_flight) {
     if (seq_ge(una, recover_)) {
       window_ = std::min(threshold_, std::max(in_flight, mss_) + mss_);

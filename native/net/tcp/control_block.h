@@ -12,7 +12,8 @@
 
 namespace weir::net::tcp {
 
-/// RFC 9293 section 3.3.2. LISTEN has no block, TIME-WAIT a smaller one; dead ones wait for the end of the cycle.
+/// RFC 9293 section 3.3.2. LISTEN has no block, TIME-WAIT a smaller one; dead ones wait for the end
+/// of the cycle.
 enum class State : uint8_t {
   dead,
   syn_sent,
@@ -96,12 +97,14 @@ struct alignas(64) ControlBlock : Connection {
   uint8_t retries = 0;
   uint8_t probes = 0;
 
-  /// Sequence number behind the last byte that was queued. Only in established states, and until FIN is acknowledged.
+  /// Sequence number behind the last byte that was queued. Only in established states, and until
+  /// FIN is acknowledged.
   uint32_t data_end() const { return snd_una + queue.bytes(); }
   bool established_or_later() const { return state >= State::established; }
   bool fin_acknowledged() const { return fin_sent && seq_gt(snd_una, fin_sequence); }
 };
-static_assert(offsetof(ControlBlock, queue) <= 128, "what a segment touches lies in two cache lines");
+static_assert(offsetof(ControlBlock, queue) <= 128,
+              "what a segment touches lies in two cache lines");
 static_assert(sizeof(ControlBlock) <= 512, "an idle connection costs at most 512 bytes");
 
 }  // namespace weir::net::tcp

@@ -9,7 +9,8 @@
 
 namespace weir::net::tcp {
 
-/// Hash of a connection's addresses and ports under a secret key, so that a peer cannot choose colliding ones.
+/// Hash of a connection's addresses and ports under a secret key, so that a peer cannot choose
+/// colliding ones.
 inline uint64_t flow_hash(const uint64_t key[2], const Endpoint& local, const Endpoint& remote) {
   auto mix = [](uint64_t a, uint64_t b) {
     unsigned __int128 product = static_cast<unsigned __int128>(a) * b;
@@ -24,8 +25,9 @@ inline uint64_t flow_hash(const uint64_t key[2], const Endpoint& local, const En
   return mix(h ^ key[1], key[0] | 1);
 }
 
-/// From hash to a value (a connection or a TIME-WAIT record). Buckets of one cache line; a bucket that is full spills
-/// into the next and remembers how many did. Bounded by what it may hold: the callers' pools.
+/// From hash to a value (a connection or a TIME-WAIT record). Buckets of one cache line; a bucket
+/// that is full spills into the next and remembers how many did. Bounded by what it may hold: the
+/// callers' pools.
 class FlowTable {
  public:
   static constexpr uint32_t kNone = UINT32_MAX;

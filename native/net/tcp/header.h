@@ -9,7 +9,8 @@ inline constexpr uint8_t kRst = 0x04;
 inline constexpr uint8_t kPsh = 0x08;
 inline constexpr uint8_t kAck = 0x10;
 
-/// The TCP header as it lies in a packet (RFC 9293 section 3.1), network byte order. Packed: packets are not aligned.
+/// The TCP header as it lies in a packet (RFC 9293 section 3.1), network byte order. Packed:
+/// packets are not aligned.
 struct __attribute__((packed)) Header {
   uint16_t source_port_be;
   uint16_t destination_port_be;

@@ -7,8 +7,9 @@
 
 namespace weir::net::tcp {
 
-/// A fixed number of objects whose memory is taken from the kernel page by page as they are first used, and that are
-/// handed out and taken back in constant time. Objects are constructed when taken and must be trivially destructible.
+/// A fixed number of objects whose memory is taken from the kernel page by page as they are first
+/// used, and that are handed out and taken back in constant time. Objects are constructed when
+/// taken and must be trivially destructible.
 template <typename T>
 class LazyPool {
  public:
@@ -17,7 +18,8 @@ class LazyPool {
     void* memory = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) throw std::bad_alloc();
-    // Large pages where they are to be had: a random walk over connections misses the TLB otherwise.
+    // Large pages where they are to be had: a random walk over connections misses the TLB
+    // otherwise.
     madvise(memory, bytes_, MADV_HUGEPAGE);
     items_ = static_cast<T*>(memory);
   }

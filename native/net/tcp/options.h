@@ -14,8 +14,8 @@ struct Options {
   uint32_t timestamp_echo = 0;
 };
 
-/// Reads the options behind a TCP header. Unknown ones are skipped; what follows a malformed one is ignored (RFC 9293
-/// section 3.2, MUST-7). MSS and window scale count only on a SYN.
+/// Reads the options behind a TCP header. Unknown ones are skipped; what follows a malformed one is
+/// ignored (RFC 9293 section 3.2, MUST-7). MSS and window scale count only on a SYN.
 Options parse_options(const uint8_t* at, uint32_t bytes, bool syn);
 
 }  // namespace weir::net::tcp

@@ -46,7 +46,8 @@ TEST_F(OptionsTest, impossible_headers) {
     const Bytes segments[] = {segment};
     peer.deliver_bytes(segments);
   };
-  for (size_t length = 1; length < 20; length++) deliver(Bytes(good.begin(), good.begin() + length));
+  for (size_t length = 1; length < 20; length++)
+    deliver(Bytes(good.begin(), good.begin() + length));
   for (const int words : {0, 1, 4, 7, 15}) {
     Bytes segment = good;
     segment[12] = static_cast<uint8_t>(words << 4);
@@ -59,9 +60,10 @@ TEST_F(OptionsTest, impossible_headers) {
 
 // RFC 9293 section 3.1 (MUST-7): an illegal length, zero for one, must do no harm.
 TEST_F(OptionsTest, impossible_options) {
-  const Bytes all[] = {{2, 0, 0, 0},          {2, 1, 0, 0},    {253, 0, 0, 0}, {253, 1, 0, 0},
-                       {1, 1, 1, 2},          {1, 1, 1, 253},  {2, 5, 3, 0xe8}, {253, 200, 0, 0},
-                       {1, 1, 8, 10, 0, 0, 0, 1}, {3, 255, 1, 1}};
+  const Bytes all[] = {{2, 0, 0, 0},    {2, 1, 0, 0},     {253, 0, 0, 0},
+                       {253, 1, 0, 0},  {1, 1, 1, 2},     {1, 1, 1, 253},
+                       {2, 5, 3, 0xe8}, {253, 200, 0, 0}, {1, 1, 8, 10, 0, 0, 0, 1},
+                       {3, 255, 1, 1}};
   uint16_t port = 40000;
   for (const Bytes& options : all) {
     Peer peer(*this, {.port = port++});

@@ -14,14 +14,18 @@ class ReentrancyTest : public TcpTest {
 };
 
 TEST_F(ReentrancyTest, send_when_opened) {
-  events().opened_hook = [&](Flow& flow) { return send_from(flow, pattern(100)) == SendResult::ok; };
+  events().opened_hook = [&](Flow& flow) {
+    return send_from(flow, pattern(100)) == SendResult::ok;
+  };
   Peer peer(*this);
   peer.open();
   EXPECT_EQ(peer.receive(), pattern(100));
 }
 
 TEST_F(ReentrancyTest, send_when_opened_outbound) {
-  events().opened_hook = [&](Flow& flow) { return send_from(flow, pattern(100)) == SendResult::ok; };
+  events().opened_hook = [&](Flow& flow) {
+    return send_from(flow, pattern(100)) == SendResult::ok;
+  };
   ASSERT_NE(connect(9000), nullptr);
   Peer peer(*this, {.port = 9000});
   const Segment syn = peer.next();
@@ -159,7 +163,8 @@ TEST_F(ReentrancyTest, abort_another_connection_of_the_batch) {
   EXPECT_TRUE(events().flows[1].received.empty());
 }
 
-// A new connection begins where one has just ended, while segments of the old one wait in the batch.
+// A new connection begins where one has just ended, while segments of the old one wait in the
+// batch.
 TEST_F(ReentrancyTest, connect_within_a_batch) {
   StackConfig config = small();
   config.max_connections = 2;

@@ -31,7 +31,8 @@ bool ReorderQueue::insert(LazyPool<EarlySegment>& pool, uint32_t per_connection,
       return true;
     }
   }
-  // Those behind it that it covers wholly give way to it; what reaches into the next one is cut off here.
+  // Those behind it that it covers wholly give way to it; what reaches into the next one is cut off
+  // here.
   while (*link != nullptr) {
     EarlySegment* after = *link;
     uint32_t end = sequence + length_bytes;

@@ -18,16 +18,18 @@ struct EarlySegment {
   bool fin = false;
 };
 
-/// What a connection received beyond a gap, sorted, without overlaps. Bounded per connection and by the pool.
+/// What a connection received beyond a gap, sorted, without overlaps. Bounded per connection and by
+/// the pool.
 class ReorderQueue {
  public:
   bool empty() const { return head_ == nullptr; }
-  /// Takes the frame in any case. `length_bytes` may be 0 for a lone FIN. False when a bound was reached and the segment
-  /// was let go.
+  /// Takes the frame in any case. `length_bytes` may be 0 for a lone FIN. False when a bound was
+  /// reached and the segment was let go.
   bool insert(LazyPool<EarlySegment>& pool, uint32_t per_connection, rte_mbuf* frame,
               uint32_t offset_bytes, uint32_t sequence, uint32_t length_bytes, bool fin);
-  /// The first segment if it starts at or before `expected`, cut to what comes from there on; segments that bring
-  /// nothing new are let go. nullptr if there is a gap. It stays in the queue until pop().
+  /// The first segment if it starts at or before `expected`, cut to what comes from there on;
+  /// segments that bring nothing new are let go. nullptr if there is a gap. It stays in the queue
+  /// until pop().
   EarlySegment* ready(LazyPool<EarlySegment>& pool, uint32_t expected);
   void pop(LazyPool<EarlySegment>& pool);
   void clear(LazyPool<EarlySegment>& pool);

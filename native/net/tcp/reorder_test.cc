@@ -12,8 +12,7 @@ class ReorderTest : public TcpTest {
   /// The bytes of a stream from `at` on, as a segment.
   static Segment part(const Peer& peer, const Bytes& stream, size_t at, size_t length) {
     length = std::min(length, stream.size() - at);
-    Segment segment =
-        peer.segment(kAck, Bytes(stream.begin() + at, stream.begin() + at + length));
+    Segment segment = peer.segment(kAck, Bytes(stream.begin() + at, stream.begin() + at + length));
     segment.sequence += static_cast<uint32_t>(at);
     return segment;
   }

@@ -38,8 +38,10 @@ class RoundTrip {
   /// Section 5.7: a SYN was lost, so without a measurement data waits for three seconds.
   void on_syn_lost() { initial_us_ = kInitialAfterLossUs; }
   uint32_t timeout_us() const {
-    uint64_t base = smoothed_us_ == 0 ? initial_us_
-                                      : std::max(kMinUs, smoothed_us_ + std::max(kGranularityUs, 4 * variation_us_));
+    uint64_t base =
+        smoothed_us_ == 0
+            ? initial_us_
+            : std::max(kMinUs, smoothed_us_ + std::max(kGranularityUs, 4 * variation_us_));
     return static_cast<uint32_t>(std::min<uint64_t>(base << backoff_, kMaxUs));
   }
   uint32_t smoothed_us() const { return smoothed_us_; }

@@ -1,4 +1,5 @@
-/// Segments on their way up: RFC 9293 section 3.10.7, with RFC 5961's checks and RFC 7323's timestamps.
+/// Segments on their way up: RFC 9293 section 3.10.7, with RFC 5961's checks and RFC 7323's
+/// timestamps.
 #include <algorithm>
 
 #include "net/checksum.h"
@@ -43,7 +44,8 @@ void Tcp::input(std::span<const ip::Received> segments) {
 bool Tcp::State::parse(const ip::Received& received, Segment& segment) {
   uint32_t offset = received.transport_offset_bytes;
   uint32_t bytes = received.transport_bytes;
-  if (bytes < sizeof(Header) || !pull_up(received.frame, offset + std::min(bytes, kMaxHeaderBytes))) {
+  if (bytes < sizeof(Header) ||
+      !pull_up(received.frame, offset + std::min(bytes, kMaxHeaderBytes))) {
     counters.add(Counter::drop_tcp_malformed);
     return false;
   }
@@ -77,7 +79,8 @@ bool Tcp::State::parse(const ip::Received& received, Segment& segment) {
   return true;
 }
 
-/// Finds whom a segment is for. The frame stays the segment's unless somebody takes it by setting it to nullptr.
+/// Finds whom a segment is for. The frame stays the segment's unless somebody takes it by setting
+/// it to nullptr.
 void Tcp::State::input_one(Segment& segment) {
   uint32_t value = flows.find(segment.hash, [&](uint32_t candidate) {
     if ((candidate & kTimeWaitBit) != 0) {
@@ -191,7 +194,8 @@ void Tcp::State::input_time_wait(uint32_t slot, const Segment& segment) {
     return;
   }
   counters.add(Counter::tcp_duplicates);
-  // RFC 9293 section 3.10.7.4: a FIN that comes again is acknowledged again; so is anything else out of place.
+  // RFC 9293 section 3.10.7.4: a FIN that comes again is acknowledged again; so is anything else
+  // out of place.
   if (segment.length() == 0 && segment.sequence == record.rcv_nxt) return;
   if (segment.has(kFin)) record.expires_ms = now_ms() + config.time_wait_ms;
   uint32_t timestamps[2] = {timestamp_now(record.ts_offset), record.ts_recent};
@@ -268,7 +272,8 @@ bool Tcp::State::establish(ControlBlock& block) {
   block.retries = 0;
   block.retransmit_at_us = UINT64_MAX;
   block.round_trip.reset_backoff();
-  if (block.timestamps) block.mss_bytes = static_cast<uint16_t>(block.mss_bytes - kTimestampOptionBytes);
+  if (block.timestamps)
+    block.mss_bytes = static_cast<uint16_t>(block.mss_bytes - kTimestampOptionBytes);
   block.congestion.start(block.mss_bytes);
   // RFC 6298 section 5.7 and RFC 5681 section 3.1: a lost SYN is a sign of congestion.
   if (retried) {
@@ -303,7 +308,8 @@ void Tcp::State::challenge(ControlBlock& block) {
 
 /// RFC 9293 section 3.10.7.4.
 void Tcp::State::input_connection(ControlBlock& block, Segment& segment) {
-  // A SYN-ACK that crosses ours in a simultaneous open stands one before what we expect (RFC 9293 figure 8).
+  // A SYN-ACK that crosses ours in a simultaneous open stands one before what we expect (RFC 9293
+  // figure 8).
   if (block.state == tcp::State::syn_received && segment.has(kSyn) && segment.has(kAck) &&
       segment.sequence == block.irs && block.outbound) {
     segment.sequence++;
@@ -321,8 +327,10 @@ void Tcp::State::input_connection(ControlBlock& block, Segment& segment) {
     } else if (seq_lt(segment.options.timestamp, block.ts_recent) &&
                now_us - block.ts_recent_us < kTimestampAgeUs) {
       counters.add(Counter::drop_tcp_paws);
-      if (segment.payload_bytes != 0 || segment.has(kFin)) want_ack(block);
-      else challenge(block);
+      if (segment.payload_bytes != 0 || segment.has(kFin))
+        want_ack(block);
+      else
+        challenge(block);
       return;
     }
   }
@@ -336,10 +344,12 @@ void Tcp::State::input_connection(ControlBlock& block, Segment& segment) {
                              : seq_le(block.rcv_nxt, segment.sequence) &&
                                    seq_le(segment.sequence, block.rcv_edge);
   else
-    acceptable = window != 0 && seq_lt(segment.sequence, block.rcv_edge) && seq_gt(end, block.rcv_nxt);
+    acceptable =
+        window != 0 && seq_lt(segment.sequence, block.rcv_edge) && seq_gt(end, block.rcv_nxt);
   bool window_probe = false;
   if (!acceptable && window == 0 && segment.sequence == block.rcv_nxt && !segment.has(kSyn)) {
-    // With the window closed its text is refused, but its acknowledgement counts (section 3.8.6.1, MUST-66).
+    // With the window closed its text is refused, but its acknowledgement counts (section 3.8.6.1,
+    // MUST-66).
     window_probe = acceptable = true;
   }
   if (!acceptable) {
@@ -351,8 +361,8 @@ void Tcp::State::input_connection(ControlBlock& block, Segment& segment) {
       counters.add(Counter::tcp_duplicates);
     else
       counters.add(Counter::drop_tcp_unacceptable);
-    // Section 3.10.7.4: answer with an acknowledgement; one without text only now and then, or two confused peers would
-    // answer each other for ever.
+    // Section 3.10.7.4: answer with an acknowledgement; one without text only now and then, or two
+    // confused peers would answer each other for ever.
     if (block.state == tcp::State::syn_received) {
       if (segment.has(kSyn) && segment.sequence == block.irs) send_syn(block);
       return;
@@ -387,7 +397,8 @@ void Tcp::State::input_connection(ControlBlock& block, Segment& segment) {
     return;
   }
   if (block.state == tcp::State::syn_received) {
-    if (seq_le(segment.acknowledgement, block.snd_una) || seq_gt(segment.acknowledgement, block.snd_max)) {
+    if (seq_le(segment.acknowledgement, block.snd_una) ||
+        seq_gt(segment.acknowledgement, block.snd_max)) {
       counters.add(Counter::drop_tcp_unacceptable);
       send_reset_for(segment);
       return;
@@ -403,7 +414,8 @@ void Tcp::State::input_connection(ControlBlock& block, Segment& segment) {
   }
   if (!check_acknowledgement(block, segment)) return;
 
-  // RFC 7323 section 4.3 (2): the timestamp of a segment that spans the last acknowledgement we sent.
+  // RFC 7323 section 4.3 (2): the timestamp of a segment that spans the last acknowledgement we
+  // sent.
   if (segment.options.has_timestamp && block.timestamps &&
       seq_le(segment.sequence, block.last_ack_sent) &&
       seq_ge(segment.options.timestamp, block.ts_recent)) {
@@ -461,9 +473,9 @@ void Tcp::State::take_acknowledgement(ControlBlock& block, const Segment& segmen
   uint32_t ack = segment.acknowledgement;
   if (seq_le(ack, block.snd_una)) {
     // RFC 5681 section 2: what counts as a duplicate.
-    bool duplicate = ack == block.snd_una && segment.length() == 0 && block.snd_max != block.snd_una &&
-                     (uint32_t{segment.window} << block.send_scale) == block.snd_wnd &&
-                     block.snd_wnd != 0;
+    bool duplicate =
+        ack == block.snd_una && segment.length() == 0 && block.snd_max != block.snd_una &&
+        (uint32_t{segment.window} << block.send_scale) == block.snd_wnd && block.snd_wnd != 0;
     if (!duplicate) return;
     if (block.congestion.on_duplicate(block.snd_una, block.snd_max)) {
       counters.add(Counter::tcp_fast_retransmits);
@@ -482,7 +494,8 @@ void Tcp::State::take_acknowledgement(ControlBlock& block, const Segment& segmen
     block.timing = false;
   } else if (block.retries != 0 && block.timestamps && segment.options.has_timestamp &&
              segment.options.timestamp_echo != 0) {
-    // After a retransmission only the echoed timestamp tells which copy arrived (RFC 7323 section 4.1).
+    // After a retransmission only the echoed timestamp tells which copy arrived (RFC 7323
+    // section 4.1).
     uint32_t rtt_ms = timestamp_now(block.ts_offset) - segment.options.timestamp_echo;
     if (rtt_ms < 60'000) block.round_trip.sample(std::max(1u, rtt_ms) * 1000);
   }
@@ -502,7 +515,8 @@ void Tcp::State::take_acknowledgement(ControlBlock& block, const Segment& segmen
   if (block.congestion.recovering()) {
     hole = block.congestion.on_recovery_progress(ack, advanced, block.snd_max - ack);
   } else {
-    block.congestion.on_progress(advanced, in_flight + block.mss_bytes >= block.congestion.window_bytes());
+    block.congestion.on_progress(advanced,
+                                 in_flight + block.mss_bytes >= block.congestion.window_bytes());
   }
   if (block.snd_una == block.snd_max) {
     block.retransmit_at_us = UINT64_MAX;  // RFC 6298 section 5.2
@@ -524,7 +538,8 @@ void Tcp::State::take_window(ControlBlock& block, const Segment& segment) {
   block.max_snd_wnd = std::max(block.max_snd_wnd, block.snd_wnd);
   block.snd_wl1 = segment.sequence;
   block.snd_wl2 = segment.acknowledgement;
-  // Answered, so the peer lives: it may keep the window closed as long as it likes (section 3.8.6.1, MUST-37).
+  // Answered, so the peer lives: it may keep the window closed as long as it likes
+  // (section 3.8.6.1, MUST-37).
   block.probes = 0;
   if (block.snd_wnd <= before) return;
   if (block.persist_at_us != UINT64_MAX) {
@@ -535,7 +550,8 @@ void Tcp::State::take_window(ControlBlock& block, const Segment& segment) {
   if (block.queue.bytes() != 0) want_output(block);
 }
 
-/// Shows text to the handler. False when it has no room (then nothing happened) or has ended the connection.
+/// Shows text to the handler. False when it has no room (then nothing happened) or has ended the
+/// connection.
 bool Tcp::State::deliver(ControlBlock& block, const Payload& payload) {
   // Before the call: the handler may consume and send from within.
   block.rcv_nxt += payload.length_bytes;
@@ -576,7 +592,8 @@ bool Tcp::State::take_data(ControlBlock& block, Segment& segment) {
     want_ack(block);
     rte_mbuf* frame = segment.frame;
     segment.frame = nullptr;
-    if (block.reorder.insert(early, config.max_reorder_segments, frame, offset, sequence, bytes, fin))
+    if (block.reorder.insert(early, config.max_reorder_segments, frame, offset, sequence, bytes,
+                             fin))
       counters.add(Counter::tcp_out_of_order);
     else
       counters.add(Counter::drop_tcp_reorder_full);

@@ -10,10 +10,12 @@ namespace {
 
 /// Payloads up to this length are copied behind the header; longer ones are attached by reference.
 constexpr uint32_t kInlineBytes = 256;
-/// Blocks that one segment is put together from; a segment of more pieces is copied, so many of them at a time.
+/// Blocks that one segment is put together from; a segment of more pieces is copied, so many of
+/// them at a time.
 constexpr uint32_t kMaxPieces = 8;
 constexpr uint32_t kMaxSegmentPieces = 64;
-/// Segments that one connection may send in one cycle; the rest comes in the next, after the others' turn.
+/// Segments that one connection may send in one cycle; the rest comes in the next, after the
+/// others' turn.
 constexpr uint32_t kSegmentsPerTurn = 64;
 
 void put_u16(uint8_t* at, uint16_t value) {
@@ -51,31 +53,34 @@ void finish_checksum(rte_mbuf* packet, const Address& source, const Address& des
   uint32_t bytes = rte_pktmbuf_pkt_len(packet);
   ChecksumSum sum = checksum_pseudo_header(source, destination, ip::kProtocolTcp, bytes);
   auto* header = rte_pktmbuf_mtod(packet, Header*);
-  header->checksum = checksum_finish(packet->nb_segs == 1
-                                         ? checksum_add(sum, header, bytes)
-                                         : checksum_add_packet(sum, packet, 0, bytes));
+  header->checksum =
+      checksum_finish(packet->nb_segs == 1 ? checksum_add(sum, header, bytes)
+                                           : checksum_add_packet(sum, packet, 0, bytes));
 }
 
 }  // namespace
 
-/// The window to offer now, and with it the right edge that the peer will know. RFC 9293 section 3.8.6.2.2: the edge moves
-/// only by steps that are worth it, and never back.
+/// The window to offer now, and with it the right edge that the peer will know. RFC 9293
+/// section 3.8.6.2.2: the edge moves only by steps that are worth it, and never back.
 uint16_t Tcp::State::window_field(ControlBlock& block) {
-  uint32_t room = config.receive_buffer_bytes - std::min(config.receive_buffer_bytes, block.unconsumed_bytes);
+  uint32_t room =
+      config.receive_buffer_bytes - std::min(config.receive_buffer_bytes, block.unconsumed_bytes);
   uint32_t edge = block.rcv_nxt + room;
   uint32_t step = std::min<uint32_t>(config.receive_buffer_bytes / 2, block.mss_bytes);
   if (seq_lt(edge, block.rcv_edge + step)) edge = block.rcv_edge;
   if (seq_lt(edge, block.rcv_nxt)) edge = block.rcv_nxt;
   uint32_t window = edge - block.rcv_nxt;
   // Rounded up, so that scaling never takes back what was offered.
-  uint32_t field = std::min<uint32_t>(
-      0xffff, (window + (1u << block.receive_scale) - 1) >> block.receive_scale);
+  uint32_t field =
+      std::min<uint32_t>(0xffff, (window + (1u << block.receive_scale) - 1) >> block.receive_scale);
   block.rcv_edge = seq_max(block.rcv_edge, block.rcv_nxt + (field << block.receive_scale));
   return static_cast<uint16_t>(field);
 }
 
-/// Writes header and options of a segment of an established connection; returns their length. Acknowledges everything.
-uint32_t Tcp::State::write_header(ControlBlock& block, uint8_t* at, uint32_t sequence, uint8_t flags) {
+/// Writes header and options of a segment of an established connection; returns their length.
+/// Acknowledges everything.
+uint32_t Tcp::State::write_header(ControlBlock& block, uint8_t* at, uint32_t sequence,
+                                  uint8_t flags) {
   uint32_t header_bytes = sizeof(Header) + (block.timestamps ? kTimestampOptionBytes : 0);
   fill_header(at, block.local.port, block.remote.port, sequence, block.rcv_nxt, header_bytes, flags,
               window_field(block));
@@ -88,7 +93,8 @@ uint32_t Tcp::State::write_header(ControlBlock& block, uint8_t* at, uint32_t seq
   return header_bytes;
 }
 
-/// Sends `bytes` of the queue, read at `cursor`, as the segment at `sequence`. False when no buffer was free.
+/// Sends `bytes` of the queue, read at `cursor`, as the segment at `sequence`. False when no buffer
+/// was free.
 bool Tcp::State::send_segment(ControlBlock& block, uint32_t sequence, uint32_t bytes, uint8_t flags,
                               SendQueue::Cursor& cursor) {
   SendQueue::Piece pieces[kMaxSegmentPieces];
@@ -96,8 +102,9 @@ bool Tcp::State::send_segment(ControlBlock& block, uint32_t sequence, uint32_t b
   SendQueue::Cursor after = cursor;
   uint32_t count = block.queue.read(after, bytes, pieces, kMaxSegmentPieces, taken);
   bool attach = taken > kInlineBytes && count <= kMaxPieces;
-  rte_mbuf* packet = rte_pktmbuf_alloc(
-      attach || bytes + kMaxHeaderBytes <= kInlineBytes ? environment.header_pool : environment.frame_pool);
+  rte_mbuf* packet =
+      rte_pktmbuf_alloc(attach || bytes + kMaxHeaderBytes <= kInlineBytes ? environment.header_pool
+                                                                          : environment.frame_pool);
   if (packet == nullptr) {
     counters.add(Counter::drop_no_mbuf);
     return false;
@@ -155,7 +162,8 @@ void Tcp::State::send_ack(ControlBlock& block) {
     return;
   }
   auto* at = rte_pktmbuf_mtod(packet, uint8_t*);
-  // RFC 9293 section 3.10.7.4: <SEQ=SND.NXT>; after a time-out the highest one sent is what the peer expects.
+  // RFC 9293 section 3.10.7.4: <SEQ=SND.NXT>; after a time-out the highest one sent is what the
+  // peer expects.
   uint32_t header_bytes = write_header(block, at, block.snd_max, kAck);
   packet->data_len = static_cast<uint16_t>(header_bytes);
   packet->pkt_len = header_bytes;
@@ -283,8 +291,8 @@ void Tcp::State::output_one(ControlBlock& block) {
     if (block.snd_max == block.snd_una && block.last_send_us != 0 &&
         now_us - block.last_send_us > block.round_trip.timeout_us())
       block.congestion.on_idle();
-    uint32_t allowed = std::min(block.snd_wnd, block.congestion.window_bytes() +
-                                                   block.congestion.limited_transmit_bytes());
+    uint32_t allowed = std::min(
+        block.snd_wnd, block.congestion.window_bytes() + block.congestion.limited_transmit_bytes());
     uint32_t limit = block.snd_una + allowed;
     for (uint32_t turn = 0;; turn++) {
       uint32_t queued = seq_lt(block.snd_nxt, end) ? end - block.snd_nxt : 0;
@@ -294,8 +302,9 @@ void Tcp::State::output_one(ControlBlock& block) {
       bool fin = last && block.close_requested && seq_le(block.snd_nxt, end);
       if (bytes == 0 && !fin) break;
       if (bytes == 0 && queued != 0) break;
-      // Sender's silly window avoidance: a full segment, or all there is, or half of the largest window ever offered.
-      // What is sent again is exempt: a peer that took its window back must hear of us all the same.
+      // Sender's silly window avoidance: a full segment, or all there is, or half of the largest
+      // window ever offered. What is sent again is exempt: a peer that took its window back must
+      // hear of us all the same.
       if (!last && bytes < block.mss_bytes && bytes < block.max_snd_wnd / 2 &&
           seq_ge(block.snd_nxt, block.snd_max))
         break;
@@ -305,7 +314,8 @@ void Tcp::State::output_one(ControlBlock& block) {
       }
       if (block.cursor.block == nullptr || block.cursor_seq != block.snd_nxt)
         block.cursor = block.queue.seek(block.snd_nxt - block.snd_una);
-      uint8_t flags = static_cast<uint8_t>(kAck | (last && bytes != 0 ? kPsh : 0) | (fin ? kFin : 0));
+      uint8_t flags =
+          static_cast<uint8_t>(kAck | (last && bytes != 0 ? kPsh : 0) | (fin ? kFin : 0));
       if (!send_segment(block, block.snd_nxt, bytes, flags, block.cursor)) {
         // No buffer: the retransmission timer tries again.
         block.cursor = {};

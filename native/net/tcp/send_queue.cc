@@ -79,8 +79,9 @@ void SendPool::recycle(SendBlock* block) {
 
 bool SendQueue::append_copy(SendPool& pool, std::span<const uint8_t> bytes) {
   // What fits behind the last copied bytes goes there: small messages share a block.
-  uint32_t room =
-      tail_ != nullptr && tail_->capacity_bytes != 0 ? tail_->capacity_bytes - tail_->length_bytes : 0;
+  uint32_t room = tail_ != nullptr && tail_->capacity_bytes != 0
+                      ? tail_->capacity_bytes - tail_->length_bytes
+                      : 0;
   auto packed = static_cast<uint32_t>(std::min<size_t>(room, bytes.size()));
   auto left = static_cast<uint32_t>(bytes.size()) - packed;
   // All blocks first, so that running out changes nothing.

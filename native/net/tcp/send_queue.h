@@ -11,10 +11,12 @@ namespace weir::net::tcp {
 
 class SendPool;
 
-/// Bytes that wait to be acknowledged: copied ones, with their storage behind the block, or somebody's by reference.
-/// A block lives until the peer has acknowledged it and no packet on its way to the port refers to it.
+/// Bytes that wait to be acknowledged: copied ones, with their storage behind the block, or
+/// somebody's by reference. A block lives until the peer has acknowledged it and no packet on its
+/// way to the port refers to it.
 struct SendBlock {
-  /// Counts the queue and the packets that refer to the bytes; DPDK's type, so that packets can hold on to it.
+  /// Counts the queue and the packets that refer to the bytes; DPDK's type, so that packets can
+  /// hold on to it.
   rte_mbuf_ext_shared_info references;
   SendBlock* next = nullptr;
   const uint8_t* data = nullptr;
@@ -60,7 +62,8 @@ class SendPool {
 /// One connection's unacknowledged and unsent bytes, in order.
 class SendQueue {
  public:
-  /// Where in the queue to read; stays valid while bytes are appended and bytes before it are removed.
+  /// Where in the queue to read; stays valid while bytes are appended and bytes before it are
+  /// removed.
   struct Cursor {
     SendBlock* block = nullptr;
     uint32_t offset_bytes = 0;
@@ -81,8 +84,8 @@ class SendQueue {
   void clear();
   /// `offset_bytes` from the front, at most bytes().
   Cursor seek(uint32_t offset_bytes) const;
-  /// Takes up to `limit` bytes at the cursor as pieces, and moves it. Returns how many pieces, at most `capacity`; `taken`
-  /// tells how many bytes.
+  /// Takes up to `limit` bytes at the cursor as pieces, and moves it. Returns how many pieces, at
+  /// most `capacity`; `taken` tells how many bytes.
   uint32_t read(Cursor& cursor, uint32_t limit, Piece* pieces, uint32_t capacity,
                 uint32_t& taken) const;
 

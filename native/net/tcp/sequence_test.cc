@@ -11,8 +11,8 @@ using namespace weir::net::tcp::testing;
 /// The parameter is the number that our side begins with.
 class SequenceTest : public TcpTest, public ::testing::WithParamInterface<uint32_t> {
  protected:
-  /// The initial sequence number moves by one every 4 us (RFC 6528 section 3): starting at the right
-  /// time gives any of them.
+  /// The initial sequence number moves by one every 4 us (RFC 6528 section 3): starting at the
+  /// right time gives any of them.
   void start_at_sequence() {
     // Both instances take the same secret from the generator.
     random_ = SeededRandom(1);

@@ -61,8 +61,7 @@ class App final : public FlowEvents {
       : pairs_(pairs), is_client_(is_client), random_(seed), now_us_(now_us) {}
 
   void connect(Tcp& tcp, uint32_t number) {
-    Connection* connection =
-        tcp.connect({Address::v4(kHostB), kPort}, *this, number);
+    Connection* connection = tcp.connect({Address::v4(kHostB), kPort}, *this, number);
     ASSERT_NE(connection, nullptr);
     pairs_[number].client.connection = connection;
     numbers_[connection->local.port] = number;
@@ -86,8 +85,8 @@ class App final : public FlowEvents {
     EXPECT_FALSE(end.ended);
     if (random_() % 100 == 0) return false;
     buffer_.resize(payload.length_bytes);
-    const auto* bytes = static_cast<const uint8_t*>(rte_pktmbuf_read(
-        payload.head, payload.offset_bytes, payload.length_bytes, buffer_.data()));
+    const auto* bytes = static_cast<const uint8_t*>(
+        rte_pktmbuf_read(payload.head, payload.offset_bytes, payload.length_bytes, buffer_.data()));
     bool right = bytes != nullptr;
     for (uint32_t i = 0; right && i < payload.length_bytes; i++)
       right = bytes[i] == end.receives.at(end.received_bytes + i);
@@ -102,7 +101,8 @@ class App final : public FlowEvents {
     if (random_() % 4 == 0)
       tcp_->consume(connection, payload.length_bytes);
     else
-      later_.push_back({now_us_ + (random_() % 50) * (random_() % 2000), &end, payload.length_bytes});
+      later_.push_back(
+          {now_us_ + (random_() % 50) * (random_() % 2000), &end, payload.length_bytes});
     return true;
   }
   void on_end(Connection& connection) override {
@@ -173,7 +173,8 @@ class App final : public FlowEvents {
   void send_some(End& end) {
     while (end.sent_bytes < end.send_bytes) {
       const size_t most = random_() % 3 == 0 ? 8000 : 256;
-      const size_t length = std::min<uint64_t>(1 + random_() % most, end.send_bytes - end.sent_bytes);
+      const size_t length =
+          std::min<uint64_t>(1 + random_() % most, end.send_bytes - end.sent_bytes);
       const Bytes bytes = end.sends.part(end.sent_bytes, length);
       SendResult result;
       if (length > 256) {
@@ -209,7 +210,8 @@ class SimulationTest : public ::testing::Test {
 
   static std::unique_ptr<PacketPool> make_pool(const char* name, uint16_t data_bytes) {
     std::string error;
-    auto pool = PacketPool::create({.name = name, .count = kBuffers, .data_bytes = data_bytes}, error);
+    auto pool =
+        PacketPool::create({.name = name, .count = kBuffers, .data_bytes = data_bytes}, error);
     if (pool == nullptr) {
       ADD_FAILURE() << error;
       std::abort();
@@ -292,10 +294,9 @@ class SimulationTest : public ::testing::Test {
         });
       };
       const auto step = [&] {
-        const uint64_t next_us =
-            std::min({to_a.next_us(), to_b.next_us(), a.tcp().next_deadline_us(),
-                      b.tcp().next_deadline_us(), app_a.next_us(), app_b.next_us(),
-                      now_us + kSecond});
+        const uint64_t next_us = std::min({to_a.next_us(), to_b.next_us(),
+                                           a.tcp().next_deadline_us(), b.tcp().next_deadline_us(),
+                                           app_a.next_us(), app_b.next_us(), now_us + kSecond});
         // A worker's cycle takes its time.
         now_us = std::max(next_us, now_us) + random() % 30;
         a.tcp().set_now(now_us);
@@ -326,8 +327,8 @@ class SimulationTest : public ::testing::Test {
       EXPECT_EQ(a.tcp().connection_count(), 0u);
       EXPECT_EQ(b.tcp().connection_count(), 0u);
       EXPECT_EQ(counters_a[Counter::drop_tcp_checksum] + counters_b[Counter::drop_tcp_checksum] +
-                    counters_a[Counter::drop_tcp_malformed] +
-                    counters_b[Counter::drop_tcp_malformed] >
+                        counters_a[Counter::drop_tcp_malformed] +
+                        counters_b[Counter::drop_tcp_malformed] >
                     0,
                 to_a.corrupted + to_b.corrupted > 0);
       EXPECT_EQ(frames_->free_count(), kBuffers) << "before the end";

@@ -16,7 +16,8 @@ namespace weir::net::tcp {
 inline constexpr uint32_t kDelayedAckUs = 40'000;
 inline constexpr uint8_t kMaxSynRetries = 6;
 inline constexpr uint8_t kMaxSynAckRetries = 5;
-/// Doubling from the minimum of 200 ms these take more than the 100 s that RFC 9293 section 3.8.3 asks for.
+/// Doubling from the minimum of 200 ms these take more than the 100 s that RFC 9293 section 3.8.3
+/// asks for.
 inline constexpr uint8_t kMaxRetries = 10;
 inline constexpr uint8_t kMaxProbes = 10;
 /// A peer that owes its FIN and says nothing for this long is gone.
@@ -54,7 +55,8 @@ struct Listener {
   uint32_t half_open = 0;
 };
 
-/// Everything of a Tcp. Split over tcp.cc (handlers' calls, timers), segment_in.cc and segment_out.cc.
+/// Everything of a Tcp. Split over tcp.cc (handlers' calls, timers), segment_in.cc and
+/// segment_out.cc.
 struct Tcp::State {
   State(const StackConfig& config, const Environment& environment, ip::Output& output);
 
@@ -93,7 +95,8 @@ struct Tcp::State {
   void send_syn(ControlBlock& block);
   void send_ack(ControlBlock& block);
   void send_bare(const Endpoint& local, const Endpoint& remote, uint32_t sequence,
-                 uint32_t acknowledgement, uint8_t flags, uint16_t window, const uint32_t* timestamps);
+                 uint32_t acknowledgement, uint8_t flags, uint16_t window,
+                 const uint32_t* timestamps);
   void send_reset_for(const Segment& segment);
   void retransmit_head(ControlBlock& block);
   uint16_t window_field(ControlBlock& block);

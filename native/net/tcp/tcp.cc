@@ -45,8 +45,10 @@ ControlBlock* Tcp::State::create(const Endpoint& local, const Endpoint& remote, 
   block->hash = hash;
   block->iss = initial_sequence(local, remote);
   block->snd_una = block->snd_nxt = block->snd_max = block->iss;
-  // A timestamp clock of its own for each connection says nothing about the machine's (RFC 7323 section 7.1).
-  block->ts_offset = static_cast<uint32_t>(siphash(isn_key, &block->remote, sizeof block->remote) >> 32);
+  // A timestamp clock of its own for each connection says nothing about the machine's (RFC 7323
+  // section 7.1).
+  block->ts_offset =
+      static_cast<uint32_t>(siphash(isn_key, &block->remote, sizeof block->remote) >> 32);
   flows.insert(hash, block->index);
   return block;
 }
@@ -86,7 +88,8 @@ uint32_t Tcp::State::initial_sequence(const Endpoint& local, const Endpoint& rem
   struct {
     Endpoint local, remote;
   } key{local, remote};
-  return static_cast<uint32_t>(now_us / 4) + static_cast<uint32_t>(siphash(isn_key, &key, sizeof key));
+  return static_cast<uint32_t>(now_us / 4) +
+         static_cast<uint32_t>(siphash(isn_key, &key, sizeof key));
 }
 
 void Tcp::State::enter_time_wait(ControlBlock& block) {
@@ -154,8 +157,8 @@ void Tcp::State::on_timer(ControlBlock& block) {
     finish(block, CloseReason::timed_out);
     return;
   }
-  uint64_t next = std::min({block.delayed_ack_at_us, block.retransmit_at_us, block.persist_at_us,
-                            block.give_up_at_us});
+  uint64_t next = std::min(
+      {block.delayed_ack_at_us, block.retransmit_at_us, block.persist_at_us, block.give_up_at_us});
   if (next != UINT64_MAX) arm(block, next);
 }
 
@@ -196,7 +199,8 @@ void Tcp::State::on_retransmit_timeout(ControlBlock& block) {
   want_output(block);
 }
 
-/// Zero-window probe (RFC 9293 section 3.8.6.1): one byte beyond the window, further and further apart.
+/// Zero-window probe (RFC 9293 section 3.8.6.1): one byte beyond the window, further and further
+/// apart.
 void Tcp::State::on_persist(ControlBlock& block) {
   // With something under way the retransmission timer does it.
   if (block.queue.bytes() == 0 || block.retransmit_at_us != UINT64_MAX) return;
@@ -206,8 +210,12 @@ void Tcp::State::on_persist(ControlBlock& block) {
   }
   block.probes++;
   block.round_trip.back_off();
-  // A window too small to be worth filling is filled all the same in the end (section 3.8.6.2.1, the override).
-  uint32_t bytes = block.snd_wnd == 0 ? 1 : std::min(block.snd_wnd, std::min<uint32_t>(block.queue.bytes(), block.mss_bytes));
+  // A window too small to be worth filling is filled all the same in the end (section 3.8.6.2.1,
+  // the override).
+  uint32_t bytes =
+      block.snd_wnd == 0
+          ? 1
+          : std::min(block.snd_wnd, std::min<uint32_t>(block.queue.bytes(), block.mss_bytes));
   SendQueue::Cursor cursor = block.queue.seek(0);
   counters.add(Counter::tcp_probes);
   send_segment(block, block.snd_una, bytes, kAck | kPsh, cursor);
@@ -229,7 +237,8 @@ Tcp::~Tcp() {
 
 void Tcp::set_now(uint64_t now_us) {
   state_->now_us = now_us;
-  // An empty wheel jumps; one that is armed before its first turn would walk here from the machine's start.
+  // An empty wheel jumps; one that is armed before its first turn would walk here from the
+  // machine's start.
   if (state_->wheel.count() == 0) state_->wheel.advance(now_us, 0, [](TimerNode&) {});
 }
 
@@ -254,8 +263,10 @@ uint64_t Tcp::next_deadline_us() const {
   const State& s = *state_;
   uint64_t deadline = s.wheel.next_us();
   if (!s.time_wait.empty()) {
-    int32_t left_ms = static_cast<int32_t>(s.time_wait[s.time_wait.oldest()].expires_ms - s.now_ms());
-    deadline = std::min(deadline, s.now_us + static_cast<uint64_t>(std::max(left_ms, 0)) * 1000 + 1000);
+    int32_t left_ms =
+        static_cast<int32_t>(s.time_wait[s.time_wait.oldest()].expires_ms - s.now_ms());
+    deadline =
+        std::min(deadline, s.now_us + static_cast<uint64_t>(std::max(left_ms, 0)) * 1000 + 1000);
   }
   if (s.output_head != nullptr || !s.graveyard.empty()) deadline = std::min(deadline, s.now_us);
   return deadline;
@@ -355,9 +366,10 @@ void Tcp::consume(Connection& connection, uint32_t bytes) {
   ControlBlock& block = block_of(connection);
   if (block.state == tcp::State::dead) return;
   block.unconsumed_bytes -= std::min(bytes, block.unconsumed_bytes);
-  // RFC 9293 section 3.8.6.2.2: a window update is worth a segment when it opens by half the buffer, or by a segment where
-  // hardly more is left.
-  uint32_t edge = block.rcv_nxt + (s.config.receive_buffer_bytes - std::min(s.config.receive_buffer_bytes, block.unconsumed_bytes));
+  // RFC 9293 section 3.8.6.2.2: a window update is worth a segment when it opens by half the
+  // buffer, or by a segment where hardly more is left.
+  uint32_t edge = block.rcv_nxt + (s.config.receive_buffer_bytes -
+                                   std::min(s.config.receive_buffer_bytes, block.unconsumed_bytes));
   uint32_t opened = edge - block.rcv_edge;
   if (static_cast<int32_t>(opened) <= 0) return;
   if (opened >= s.config.receive_buffer_bytes / 2 ||
@@ -378,7 +390,8 @@ void Tcp::abort(Connection& connection) {
   // RFC 9293 section 3.10.5.
   if (block.state != tcp::State::syn_sent) {
     s.counters.add(Counter::tcp_resets_tx);
-    // The highest number sent: snd_nxt may have gone back, to where the peer no longer believes a reset.
+    // The highest number sent: snd_nxt may have gone back, to where the peer no longer believes a
+    // reset.
     s.send_bare(block.local, block.remote, block.snd_max, block.rcv_nxt, kRst | kAck, 0, nullptr);
   }
   s.destroy(block);
@@ -392,16 +405,16 @@ uint32_t Tcp::connection_count() const {
   return state_->blocks.used() - static_cast<uint32_t>(state_->graveyard.size());
 }
 
-/// An error about a segment of ours. It must quote a sequence number that is in flight (RFC 5927 section 4.1); only a
-/// hard error during the handshake ends the connection (RFC 5461 section 4).
+/// An error about a segment of ours. It must quote a sequence number that is in flight (RFC 5927
+/// section 4.1); only a hard error during the handshake ends the connection (RFC 5461 section 4).
 void Tcp::on_icmp_error(const Address& local, const Address& remote,
                         std::span<const uint8_t> quoted, bool hard) {
   State& s = *state_;
   if (quoted.size() < 8) return;
   Endpoint from{local, static_cast<uint16_t>(quoted[0] << 8 | quoted[1])};
   Endpoint to{remote, static_cast<uint16_t>(quoted[2] << 8 | quoted[3])};
-  uint32_t sequence = uint32_t{quoted[4]} << 24 | uint32_t{quoted[5]} << 16 |
-                      uint32_t{quoted[6]} << 8 | quoted[7];
+  uint32_t sequence =
+      uint32_t{quoted[4]} << 24 | uint32_t{quoted[5]} << 16 | uint32_t{quoted[6]} << 8 | quoted[7];
   ControlBlock* block = s.find(from, to, flow_hash(s.hash_key, from, to));
   if (block == nullptr || !seq_le(block->snd_una, sequence) || !seq_lt(sequence, block->snd_max)) {
     s.counters.add(Counter::drop_icmp_unknown);

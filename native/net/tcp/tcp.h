@@ -21,10 +21,11 @@ class Tcp {
   Tcp& operator=(const Tcp&) = delete;
 
   void set_now(uint64_t now_us);
-  /// Segments of one batch, in order of arrival: flow-table buckets are prefetched for all of them, then connections,
-  /// then each is processed. Takes ownership of the frames.
+  /// Segments of one batch, in order of arrival: flow-table buckets are prefetched for all of them,
+  /// then connections, then each is processed. Takes ownership of the frames.
   void input(std::span<const ip::Received> segments);
-  /// An ICMP error quoted a segment of ours (RFC 5461, 5927): `quoted` are at least 8 bytes of its TCP header.
+  /// An ICMP error quoted a segment of ours (RFC 5461, 5927): `quoted` are at least 8 bytes of its
+  /// TCP header.
   void on_icmp_error(const Address& local, const Address& remote, std::span<const uint8_t> quoted,
                      bool hard);
   void run_timers();

@@ -7,7 +7,8 @@
 
 namespace weir::net::tcp {
 
-/// What is left of a connection in TIME-WAIT: enough to answer a repeated FIN and to judge a new SYN.
+/// What is left of a connection in TIME-WAIT: enough to answer a repeated FIN and to judge a new
+/// SYN.
 struct TimeWaitRecord {
   Endpoint local;
   Endpoint remote;
@@ -22,14 +23,15 @@ struct TimeWaitRecord {
 };
 static_assert(sizeof(TimeWaitRecord) <= 64);
 
-/// TIME-WAIT records, oldest first. All wait equally long, so a ring keeps them in order of expiry; at the bound the
-/// oldest gives way.
+/// TIME-WAIT records, oldest first. All wait equally long, so a ring keeps them in order of expiry;
+/// at the bound the oldest gives way.
 class TimeWaitRing {
  public:
   explicit TimeWaitRing(uint32_t capacity)
       : capacity_(capacity == 0 ? 1 : capacity), records_(new TimeWaitRecord[capacity_]) {}
 
-  /// The next free slot. Its former record, if any is live, must be removed with remove() before (see oldest()).
+  /// The next free slot. Its former record, if any is live, must be removed with remove() before
+  /// (see oldest()).
   uint32_t append() {
     uint32_t slot = tail_;
     tail_ = (tail_ + 1) % capacity_;

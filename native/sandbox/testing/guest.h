@@ -26,13 +26,13 @@ inline Engine& engine() {
 /// Linear memory of the test guests: windows and 1 MiB of their own, pages.
 inline constexpr uint32_t kGuestPages = 320 + 16;
 
-/// A module in text form: the exports that the contract asks for, around `functions`. `poll` is the body of weir_poll
-/// with the parameter $events.
+/// A module in text form: the exports that the contract asks for, around `functions`. `poll` is the
+/// body of weir_poll with the parameter $events.
 inline std::string guest_text(const std::string& poll, const std::string& functions = "",
                               const std::string& imports = "") {
   return "(module " + imports + "(memory (export \"memory\") " + std::to_string(kGuestPages) + " " +
-         std::to_string(kGuestPages) +
-         ")(global (export \"weir_abi\") i32 (i32.const 1))" + functions +
+         std::to_string(kGuestPages) + ")(global (export \"weir_abi\") i32 (i32.const 1))" +
+         functions +
          "(func (export \"weir_start\"))"
          "(func (export \"weir_poll\") (param $events i32) (result i64)" +
          poll + "))";
@@ -67,7 +67,7 @@ inline std::shared_ptr<Module> load_admitted(const std::string& text) {
   weir_admission* admission = nullptr;
   int verdict = weir_admit(wasm.data(), wasm.size(), &limits, &admission);
   std::unique_ptr<weir_admission, decltype(&weir_admission_delete)> owned(admission,
-                                                                         weir_admission_delete);
+                                                                          weir_admission_delete);
   size_t bytes = 0;
   if (verdict != WEIR_ADMITTED) {
     ADD_FAILURE() << weir_admission_report(admission, &bytes);

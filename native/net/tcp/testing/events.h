@@ -1,6 +1,6 @@
 #pragma once
-// A handler that writes down what it is told, checks the promises of FlowEvents, and does more where
-// a test wants it to.
+// A handler that writes down what it is told, checks the promises of FlowEvents, and does more
+// where a test wants it to.
 #include <gtest/gtest.h>
 
 #include <deque>

@@ -222,15 +222,16 @@ class TcpTest : public LayerTest {
  private:
   ip::Received received(const Bytes& segment, const Address& source, bool known_good,
                         std::initializer_list<size_t> pieces) {
-    return {.frame = frame(ethernet(ipv4(segment, {.protocol = 6,
-                                                   .source = source.v4_host_order(),
-                                                   .destination = kOwn})),
-                           pieces),
-            .transport_offset_bytes = kTransportOffsetBytes,
-            .transport_bytes = static_cast<uint32_t>(segment.size()),
-            .source = source,
-            .destination = Address::v4(kOwn),
-            .checksum_known_good = known_good};
+    return {
+        .frame = frame(
+            ethernet(ipv4(segment,
+                          {.protocol = 6, .source = source.v4_host_order(), .destination = kOwn})),
+            pieces),
+        .transport_offset_bytes = kTransportOffsetBytes,
+        .transport_bytes = static_cast<uint32_t>(segment.size()),
+        .source = source,
+        .destination = Address::v4(kOwn),
+        .checksum_known_good = known_good};
   }
   void run_at(uint64_t now_us) {
     now_us_ = now_us;

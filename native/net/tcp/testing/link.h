@@ -128,8 +128,8 @@ class Host final : public ip::Output {
     for (const Bytes& packet : packets) {
       rte_mbuf* frame = rte_pktmbuf_alloc(pool_);
       if (frame == nullptr) continue;  // as a port does that is out of buffers
-      char* at = rte_pktmbuf_append(
-          frame, static_cast<uint16_t>(kTransportOffsetBytes + packet.size()));
+      char* at =
+          rte_pktmbuf_append(frame, static_cast<uint16_t>(kTransportOffsetBytes + packet.size()));
       std::memset(at, 0, kTransportOffsetBytes);
       std::memcpy(at + kTransportOffsetBytes, packet.data(), packet.size());
       batch.push_back({.frame = frame,

@@ -1,6 +1,6 @@
 #pragma once
-// The other end of a connection, played by a test: it keeps count of sequence numbers, and says what
-// the test tells it to.
+// The other end of a connection, played by a test: it keeps count of sequence numbers, and says
+// what the test tells it to.
 #include "net/tcp/testing/harness.h"
 
 namespace weir::net::tcp::testing {
@@ -135,7 +135,8 @@ class Peer {
     for (const Segment& segment : all()) ADD_FAILURE() << "unexpected: " << segment;
   }
 
-  /// Everything that was sent, which must be in order, as bytes; acknowledged only by a later ack().
+  /// Everything that was sent, which must be in order, as bytes; acknowledged only by a later
+  /// ack().
   Bytes receive() {
     Bytes bytes;
     while (has_next()) {

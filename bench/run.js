@@ -1,0 +1,21 @@
+/** `npm run bench -- FIGURE [--json FILE]`: one file per figure; prints a table and writes JSON. */
+import { writeFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { formatReport } from "./report.js";
+import { smoke } from "./smoke.js";
+
+const FIGURES = { smoke };
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { json: { type: "string" }, quick: { type: "boolean", default: false } },
+});
+const name = positionals[0] ?? "smoke";
+const figure = FIGURES[name];
+if (figure === undefined) {
+  console.error(`bench: there is no figure "${name}"; there are: ${Object.keys(FIGURES).join(", ")}`);
+  process.exit(2);
+}
+const report = await figure({ quick: values.quick, progress: (line) => console.error(line) });
+console.log(formatReport(report));
+if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`);

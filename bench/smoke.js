@@ -1,0 +1,143 @@
+/**
+ * The first figure: echo of 64-byte messages. Over an in-process ring with a native handler and with a Wasm handler, at
+ * batches of 1, 16 and 64 (time by the clock, instructions by callgrind); and a kernel client over TAP, beside a Linux
+ * epoll server over veth.
+ */
+import { execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { machine, noiseOf, summarize } from "./report.js";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const BUILD = join(ROOT, "native/build");
+const ECHO_BENCH = join(BUILD, "echo_bench");
+const BATCHES = [1, 16, 64];
+const CONNECTIONS = 64;
+/** Left of this is the run's own start: the difference of two runs counts messages alone. */
+const COUNTED_MESSAGES = [20_000, 60_000];
+
+function echo(handler, batch, messages, windows, module, prefix = []) {
+  const [command, ...rest] = [...prefix, ECHO_BENCH];
+  const options = ["--handler", handler, "--batch", batch, "--connections", CONNECTIONS, "--messages", messages];
+  const args = [...rest, ...options, "--windows", windows, "--module", module].map(String);
+  return JSON.parse(execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }));
+}
+
+/** Instructions that the server's cycles take for one message, by callgrind. */
+function instructionsPerMessage(handler, batch, module, folder) {
+  const counts = COUNTED_MESSAGES.map((messages) => {
+    const file = join(folder, "callgrind.out");
+    const cycle = "weir::worker::Worker::cycle(unsigned long)";
+    const { messages: done } = echo(handler, batch, messages, 1, module, [
+      "valgrind",
+      "--tool=callgrind",
+      `--callgrind-out-file=${file}`,
+      "--collect-atstart=no",
+      `--toggle-collect=${cycle}`,
+    ]);
+    const total = /^(?:summary|totals): (\d+)/m.exec(readFileSync(file, "utf8"));
+    if (total === null) throw new Error("callgrind wrote no totals");
+    return { done, instructions: Number(total[1]) };
+  });
+  return (counts[1].instructions - counts[0].instructions) / (counts[1].done - counts[0].done);
+}
+
+/** Runs bench/kernel.js in a network namespace of its own, which ends with it. */
+function kernelClient(seconds, rounds) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(
+      "unshare",
+      ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", process.execPath].concat([
+        join(ROOT, "bench/kernel.js"),
+        String(seconds),
+        String(rounds),
+      ]),
+      { stdio: ["ignore", "pipe", "inherit"] },
+    );
+    let text = "";
+    child.stdout.on("data", (chunk) => {
+      text += chunk;
+    });
+    child.on("close", (code) => {
+      if (code === 0) resolve(JSON.parse(text));
+      else reject(new Error(`bench/kernel.js ended with ${code}`));
+    });
+  });
+}
+
+/** The figure. `progress` is told what is being measured. */
+export async function smoke({ quick, progress }) {
+  progress("building the benchmark programs");
+  execFileSync("ninja", ["-C", BUILD, "echo_bench", "kernel_bench"], { stdio: ["ignore", "ignore", "inherit"] });
+  const folder = mkdtempSync(join(tmpdir(), "weir-bench-"));
+  try {
+    const module = join(folder, "echo.wasm");
+    execFileSync(process.execPath, [
+      join(ROOT, "runtime/bin/weir.js"),
+      "build",
+      join(ROOT, "examples/echo"),
+      "-o",
+      module,
+    ]);
+    const rows = [];
+    const ratios = [];
+    const rounds = quick ? 3 : 7;
+    for (const batch of BATCHES) {
+      const ns = { native: [], wasm: [] };
+      for (let round = 0; round < rounds; round++) {
+        progress(`ring, B = ${batch}, round ${round + 1} of ${rounds}`);
+        // Alternating, so that both see the same weather.
+        for (const handler of ["native", "wasm"]) ns[handler].push(echo(handler, batch, 300_000, 5, module).ns.median);
+      }
+      const instructions = {};
+      for (const handler of ["native", "wasm"]) {
+        progress(`ring, B = ${batch}, ${handler}: counting instructions`);
+        instructions[handler] = instructionsPerMessage(handler, batch, module, folder);
+        rows.push(summarize(`ring B=${batch} ${handler}`, "ns/message", ns[handler]));
+        rows.push(
+          summarize(
+            `ring B=${batch} ${handler}`,
+            "messages/s/core",
+            ns[handler].map((value) => 1e9 / value),
+          ),
+        );
+        rows.push(summarize(`ring B=${batch} ${handler}`, "instructions/message", [instructions[handler]]));
+      }
+      const native = summarize("", "", ns.native).median;
+      const wasm = summarize("", "", ns.wasm).median;
+      ratios.push({ name: `B=${batch}: time of Wasm / native`, value: wasm / native, goal: null, met: null });
+      const counted = instructions.wasm / instructions.native;
+      ratios.push({ name: `B=${batch}: instructions of Wasm / native`, value: counted, goal: null, met: null });
+    }
+    progress("kernel client over TAP, beside an epoll server");
+    const kernel = await kernelClient(quick ? 1 : 2, rounds);
+    for (const [name, runs] of Object.entries(kernel)) {
+      rows.push(
+        summarize(
+          `kernel client, ${name}`,
+          "messages/s",
+          runs.map((run) => run.perSecond),
+        ),
+      );
+      rows.push(
+        summarize(
+          `kernel client, ${name}`,
+          "RTT p50, us",
+          runs.map((run) => run.p50_us),
+        ),
+      );
+    }
+    const of = (name) => rows.find((row) => row.name === `kernel client, ${name}` && row.unit === "messages/s").median;
+    ratios.push({
+      name: "kernel client: weir over TAP / Linux epoll",
+      value: of("weir over TAP") / of("Linux epoll over veth"),
+      goal: null,
+      met: null,
+    });
+    return { figure: "smoke", machine: machine(), noise: noiseOf(rows), rows, ratios };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
