@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config";
 
-const exclude = ["**/node_modules/**", "**/dist/**", "**/build/**", "**/build-asan/**"];
+const exclude = ["**/node_modules/**", "**/dist/**", "native/**", "**/build-asan/**"];
 
 export default defineConfig({
   test: {

@@ -82,7 +82,7 @@ export enum CommandKind {
   Reject = 2,
   /** Opens a connection to an address that [[connect]] lists, with a ticket from the info block as its handle. Sends may follow at once. */
   Connect = 3,
-  /** Sends bytes from anywhere in guest memory. */
+  /** Sends bytes from anywhere in guest memory; none at all, with notify, asks when what was sent before is acknowledged. */
   Send = 4,
   /** Sends several pieces in order: `data` is the address of {address u32, length u32} pairs, `data_bytes` their count. */
   Sendv = 5,

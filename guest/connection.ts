@@ -97,7 +97,7 @@ export class Connection {
   /** Whether the connection is over, or never came to be. */
   get isClosed(): bool { return this._state >= ABORTED; }
 
-  /** Bytes sent and, as far as is known, not acknowledged. Known to about 16 KiB. */
+  /** Bytes sent and, as far as is known, not acknowledged. What is known is up to a round trip old. */
   get queuedBytes(): u32 { return <u32>(this._sent - this._acknowledged); }
 
   /**
@@ -213,8 +213,8 @@ export class Connection {
     const sent = this._sent + length;
     this._sent = sent;
     let flags: u8 = 0;
-    // Once for each 16 KiB: then an answer is always due while much is on the way.
-    if (sent - this._acknowledged > NOTIFY_BYTES && sent - this._asked >= NOTIFY_BYTES) {
+    // One question at a time: a later one moves the host's mark, and while data streams the mark would never be reached.
+    if (sent - this._acknowledged > NOTIFY_BYTES && this._asked <= this._acknowledged) {
       flags = <u8>SendFlag.Notify;
       this._asked = sent;
     }
@@ -246,7 +246,6 @@ export class Connection {
   /** Goes on with what found the command area full. */
   _resume(): void {
     this._acknowledge(this._acknowledged);
-    if (this._refused && this._state == OPEN && roomForSdk()) this._ask();
   }
 
   /** Calls _resume in the next poll, which comes at once. */
@@ -324,9 +323,14 @@ export class Connection {
 
   _acknowledge(acknowledged: u64): void {
     this._acknowledged = min(max(acknowledged, this._acknowledged), this._sent);
-    if (this._refused && this._state == OPEN && this._sent - this._acknowledged <= <u64>info().send_limit_bytes >> 1) {
+    if (!this._refused || this._state != OPEN) return;
+    if (this._sent - this._acknowledged <= <u64>info().send_limit_bytes >> 1) {
       this._refused = false;
       this.onDrain();
+    } else if (roomForSdk()) {
+      this._ask();
+    } else {
+      this._resumeLater();
     }
   }
 

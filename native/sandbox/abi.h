@@ -103,7 +103,7 @@ enum class CommandKind : uint8_t {
   reject = 2,
   /// Opens a connection to an address that [[connect]] lists, with a ticket from the info block as its handle. Sends may follow at once.
   connect = 3,
-  /// Sends bytes from anywhere in guest memory.
+  /// Sends bytes from anywhere in guest memory; none at all, with notify, asks when what was sent before is acknowledged.
   send = 4,
   /// Sends several pieces in order: `data` is the address of {address u32, length u32} pairs, `data_bytes` their count.
   sendv = 5,

@@ -2,6 +2,7 @@
 
 #include <rte_mbuf.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "net/tcp/connection.h"
@@ -345,6 +346,11 @@ void App::on_end(net::Connection& connection) {
 
 void App::on_acknowledged(net::Connection& connection, uint32_t bytes) {
   Flow& flow = around_.flows[connection.user];
+  if (flow.inherited_bytes != 0) [[unlikely]] {
+    auto inherited = static_cast<uint32_t>(std::min<uint64_t>(flow.inherited_bytes, bytes));
+    flow.inherited_bytes -= inherited;
+    bytes -= inherited;
+  }
   flow.acknowledged_bytes += bytes;
   if (flow.notify_at_bytes == 0 || flow.acknowledged_bytes < flow.notify_at_bytes) return;
   flow.notify_at_bytes = 0;

@@ -88,6 +88,8 @@ class App final : public net::FlowEvents, public net::BufferOwner, public LogSin
   App& operator=(const App&) = delete;
 
   const AppConfig& config() const { return config_; }
+  /// Starts the instance in the next cycle, without waiting for a flow, and calls it once without events.
+  void start();
   /// Calls the instance once if there are events, and executes its commands. Starts the instance if
   /// there is none.
   void run();
@@ -206,6 +208,7 @@ class App final : public net::FlowEvents, public net::BufferOwner, public LogSin
   uint32_t open_ = 0;
   bool ready_ = false;
   bool shut_down_ = false;
+  bool start_wanted_ = false;
   /// The last call consumed nothing and wrote nothing: it is not called again until something new
   /// happens.
   bool stalled_ = false;

@@ -218,12 +218,15 @@ void App::end_instance(AppEventKind kind, const Failure& failure) {
 void App::run() {
   ready_ = false;
   if (shut_down_) return;
+  bool first_call = false;
   if (instance_ == nullptr) {
-    if (event_count_ == 0 && pending_head_ == Flow::kNone) return;
+    if (!start_wanted_ && event_count_ == 0 && pending_head_ == Flow::kNone) return;
+    start_wanted_ = false;
     if (!start_instance()) return;
+    first_call = true;
   }
   emit_postponed();
-  if (event_count_ == 0 || stalled_) return;
+  if ((event_count_ == 0 && !first_call) || stalled_) return;
 
   uint8_t* info = windows_->host(abi::kInfo);
   std::memcpy(info + abi::kInfoMonoUsOffset, &around_.time.mono_us, 8);
@@ -265,7 +268,7 @@ void App::run() {
               size_t{result.commands} * sizeof(abi::CommandRecord));
   execute(command_copy_.data(), result.commands);
   around_.counters.add(Counter::tsc_commands, rte_rdtsc() - after);
-  stalled_ = result.consumed == 0 && result.commands == 0;
+  stalled_ = shown != 0 && result.consumed == 0 && result.commands == 0;
   consume_events(result.consumed);
   if (event_count_ != 0 && !stalled_) become_ready();
   refill_tickets();
@@ -301,13 +304,20 @@ bool App::replace(AppConfig config, std::shared_ptr<Module> module, std::string&
     flow.accepted = false;
     flow.cookie = 0;
     flow.notify_at_bytes = 0;
+    flow.inherited_bytes += flow.sent_bytes - flow.acknowledged_bytes;
+    flow.sent_bytes = flow.acknowledged_bytes = 0;
     flow.view_unseen = flow.view_head;
     postpone(flow, Flow::kOpened);
     if (flow.view_head != Flow::kNone) postpone(flow, Flow::kReceived);
     if (flow.ended) postpone(flow, Flow::kEnded);
   }
-  if (pending_head_ != Flow::kNone) become_ready();
+  start();
   return true;
+}
+
+void App::start() {
+  start_wanted_ = true;
+  become_ready();
 }
 
 void App::shut_down() {

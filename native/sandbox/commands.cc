@@ -170,9 +170,15 @@ bool App::send_bytes(Flow& flow, uint32_t address, uint32_t bytes) {
   return after_send(flow, result, bytes, false);
 }
 
+/// The guest wants to hear when everything sent so far is acknowledged; perhaps it is already.
 void App::ask_notice(Flow& flow, uint8_t flags) {
-  if ((flags & static_cast<uint8_t>(abi::SendFlag::notify)) != 0)
+  if ((flags & static_cast<uint8_t>(abi::SendFlag::notify)) == 0) return;
+  if (flow.acknowledged_bytes < flow.sent_bytes) {
     flow.notify_at_bytes = flow.sent_bytes;
+  } else {
+    if (flow.pending != 0 || !emit(flow, Flow::kSent)) postpone(flow, Flow::kSent);
+    become_ready();
+  }
 }
 
 void App::command_send(const abi::CommandRecord& command) {

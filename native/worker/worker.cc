@@ -228,6 +228,7 @@ bool Worker::deploy(sandbox::AppConfig config, std::shared_ptr<sandbox::Module> 
                                      resources_.log, time_, ready_, config_.index},
                                     app_counters, error);
     if (!app || !listen_all(*app, listens, error)) return false;
+    app->start();
     apps_.push_back(std::move(app));
     return true;
   }

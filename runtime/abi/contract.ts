@@ -276,7 +276,7 @@ export const commands: readonly RecordKind[] = [
   {
     name: "send",
     value: 4,
-    doc: "Sends bytes from anywhere in guest memory.",
+    doc: "Sends bytes from anywhere in guest memory; none at all, with notify, asks when what was sent before is acknowledged.",
     fields: [flags, handle, data, data_bytes],
   },
   {

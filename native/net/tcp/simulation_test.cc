@@ -334,6 +334,7 @@ class SimulationTest : public ::testing::Test {
       EXPECT_EQ(frames_->free_count(), kBuffers) << "before the end";
       EXPECT_EQ(headers_->free_count(), kBuffers) << "before the end";
     }
+    for (size_t i = 0; i < kCounterCount; i++) totals_[i] += values_a[i] + values_b[i];
     EXPECT_EQ(app_a.owner.released_count, app_a.held);
     EXPECT_EQ(app_b.owner.released_count, app_b.held);
     EXPECT_EQ(frames_->free_count(), kBuffers);
@@ -354,6 +355,8 @@ class SimulationTest : public ::testing::Test {
     EXPECT_TRUE(end.ended);
   }
 
+  /// Over all seeds and hosts.
+  std::array<uint64_t, kCounterCount> totals_{};
   KeepingSink sink_;
   std::unique_ptr<PacketPool> frames_ = make_pool("sim_frames", kFrameDataBytes);
   std::unique_ptr<PacketPool> headers_ = make_pool("sim_headers", kHeaderDataBytes);
@@ -371,6 +374,15 @@ TEST_F(SimulationTest, connections_over_a_bad_link) {
       return;
     }
   }
+  // The links were bad enough to be worth the name.
+  const auto total = [&](Counter counter) { return totals_[static_cast<size_t>(counter)]; };
+  EXPECT_GT(total(Counter::tcp_rx_bytes), 50'000'000u);
+  for (const Counter counter :
+       {Counter::tcp_timeouts, Counter::tcp_fast_retransmits, Counter::tcp_out_of_order,
+        Counter::tcp_duplicates, Counter::tcp_probes, Counter::tcp_delayed_acks,
+        Counter::drop_tcp_checksum, Counter::drop_tcp_reorder_full, Counter::drop_app_full,
+        Counter::tcp_resets_rx})
+    EXPECT_GT(total(counter), 10u) << kCounterDescriptions[static_cast<size_t>(counter)].name;
 }
 
 }  // namespace

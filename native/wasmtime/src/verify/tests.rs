@@ -618,6 +618,27 @@ fn locals_assigned_in_nested_loops_are_bounded() {
     assert_eq!(rules_with(&in_a_row), [""; 0]);
 }
 
+/// What costs the compiler the square of its number.
+#[test]
+fn loops_and_wide_blocks_in_a_row_are_bounded() {
+    let row = |item: &str, count: usize| {
+        format!(
+            "(type $wide (func (param {w}) (result {w}))) (func (param i32) {} {} unreachable)",
+            "(local.get 0)".repeat(16),
+            item.repeat(count),
+            w = "i32 ".repeat(16)
+        )
+    };
+    let loops = "(loop (br_if 0 (local.get 0)))";
+    assert_eq!(rules_with(&row(loops, 1_000)), [""; 0]);
+    assert_eq!(rules_with(&row(loops, 2_500)), ["limit-function-work"]);
+    let blocks = "(block (br_if 0 (local.get 0)))";
+    assert_eq!(rules_with(&row(blocks, 4_500)), [""; 0]);
+    let wide = "(block (type $wide) (br_if 0 (local.get 0)))";
+    assert_eq!(rules_with(&row(wide, 1_000)), [""; 0]);
+    assert_eq!(rules_with(&row(wide, 4_500)), ["limit-function-work"]);
+}
+
 #[test]
 fn constant_addresses_are_evaluated_as_the_engine_does() {
     let report = report_of(

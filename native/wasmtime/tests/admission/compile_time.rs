@@ -225,13 +225,24 @@ fn cases() -> Vec<(&'static str, String)> {
             ),
         ),
         (
-            "wide block types",
+            "wide loops in a row",
             body(
                 1,
                 "i32",
                 &"(local.get 0)".repeat(16),
                 |_| "(loop (type $wide) (br_if 0 (local.get 0)))".to_string(),
-                5_000,
+                1_500,
+                "unreachable",
+            ),
+        ),
+        (
+            "wide blocks in a row",
+            body(
+                1,
+                "i32",
+                &"(local.get 0)".repeat(16),
+                |_| "(block (type $wide) (br_if 0 (local.get 0)))".to_string(),
+                3_500,
                 "unreachable",
             ),
         ),
