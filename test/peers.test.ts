@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { CLONE, example } from "./support/clone.js";
 import { DEVICE, KERNEL_ADDRESS, TestHost, WEIR_ADDRESS } from "./support/host.js";
-import { peer, startPeer } from "./support/peers.js";
+import { peer, signalInside, startPeer } from "./support/peers.js";
 import { until } from "./support/processes.js";
 import { shared } from "./support/scope.js";
 import { statsOf } from "./support/stats.js";
@@ -103,6 +103,8 @@ test("the proxy connects out to a kernel server", async () => {
   expect(found.received).toBe(bytes);
   expect(found.receivedSha256).toBe(found.sentSha256);
   expect((await statsOf(running())).counter("tcp_connected") - before).toBe(1);
+  server.child.stdin?.end();
+  await server.end();
   await expectNothingHeld(running());
 });
 
@@ -163,7 +165,8 @@ test("tcpdump finds no wrong checksum in either direction", async () => {
   await namespace.execute(["nc", "-u", "-w", "1", WEIR_ADDRESS, "9"], { input: "nobody is there" });
   const marks = [/ICMP echo reply/, /udp port 9 unreachable/, /Flags \[R\.\]/, /mss 1460,/, /wscale/];
   for (const mark of marks) await dump.output(mark);
-  await dump.stop("SIGINT");
+  signalInside(dump, "SIGINT");
+  await dump.end();
   for (const [from, to] of [
     [KERNEL_ADDRESS, WEIR_ADDRESS],
     [WEIR_ADDRESS, KERNEL_ADDRESS],

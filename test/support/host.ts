@@ -54,7 +54,8 @@ export class TestNamespace {
     // The process namespace is that of unshare's child; the others unshare itself is in, too.
     const target = ["--target", String(this.holder.pid), "--net", "--mount"];
     const pids = `--pid=/proc/${this.holder.pid}/ns/pid_for_children`;
-    return ["nsenter", ...target, pids, "--", ...command];
+    // nsenter waits for its child, and would leave it behind when it is killed.
+    return ["nsenter", ...target, pids, "--", "setpriv", "--pdeathsig", "KILL", ...command];
   }
 
   /** Runs a command inside to its end. */

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { CLONE } from "./clone.js";
 import { type TestNamespace, WEIR_ADDRESS } from "./host.js";
-import { type Running, until } from "./processes.js";
+import { processTree, type Running, until } from "./processes.js";
 
 const PEER_TIMEOUT_MS = 120_000;
 const SCRIPT = join(CLONE, "test", "support", "kernel-peer.js");
@@ -29,6 +29,13 @@ export async function peer<Found>(namespace: TestNamespace, role: string, parame
 /** Starts a role in the background. */
 export function startPeer(namespace: TestNamespace, role: string, parameters: PeerParameters): Running {
   return namespace.start(commandLine(role, parameters));
+}
+
+/** Signals a command that runs inside: what was started outside is nsenter, which passes nothing on. */
+export function signalInside(running: Running, signal: NodeJS.Signals): void {
+  const child = processTree(running.pid).find((entry) => entry.parent === running.pid);
+  if (child === undefined) throw new Error("it has ended");
+  process.kill(child.pid, signal);
 }
 
 /** An echo that goes on and on, and checks every byte. */

@@ -98,11 +98,12 @@ class App final : public FlowEvents {
       end.connection = nullptr;
       return random_() % 2 == 0;
     }
-    if (random_() % 4 == 0)
+    // Now and then it gives nothing back for a while, until windows are closed.
+    if (random_() % 200 == 0) idles_until_us_ = now_us_ + random_() % (10 * kSecond);
+    if (now_us_ >= idles_until_us_ && random_() % 4 == 0)
       tcp_->consume(connection, payload.length_bytes);
     else
-      later_.push_back(
-          {now_us_ + (random_() % 50) * (random_() % 2000), &end, payload.length_bytes});
+      later_.push_back({now_us_ + random_() % (50 * kMs), &end, payload.length_bytes});
     return true;
   }
   void on_end(Connection& connection) override {
@@ -126,7 +127,7 @@ class App final : public FlowEvents {
 
   /// What a handler does between events: sends, gives received bytes back, closes.
   void run() {
-    for (size_t i = 0; i < later_.size();) {
+    for (size_t i = 0; now_us_ >= idles_until_us_ && i < later_.size();) {
       if (later_[i].at_us > now_us_) {
         i++;
         continue;
@@ -150,7 +151,7 @@ class App final : public FlowEvents {
   uint64_t next_us() const {
     uint64_t next_us = UINT64_MAX;
     for (const Later& later : later_) next_us = std::min(next_us, later.at_us);
-    return next_us;
+    return std::max(next_us, idles_until_us_);
   }
 
   /// The app at the other end, of a server.
@@ -201,6 +202,7 @@ class App final : public FlowEvents {
   Tcp* tcp_ = nullptr;
   std::map<uint16_t, uint32_t> numbers_;
   std::vector<Later> later_;
+  uint64_t idles_until_us_ = 0;
   Bytes buffer_;
 };
 

@@ -6,21 +6,21 @@ use crate::testing::Parts;
 use std::time::{Duration, Instant};
 use wasmtime::Module;
 use weir_engine::admit::admit;
-use weir_engine::limits::{AdmitLimits, DEFAULT_MAX_MODULE_BYTES};
+use weir_engine::limits::{AdmitLimits, DEFAULT_MAX_FUNCTIONS, DEFAULT_MAX_MODULE_BYTES};
 
 /// Functions of `body` until the module is nearly as large as it may be, or has as much work as it may have.
 fn largest(name: &str, function: &str) -> Vec<u8> {
     let one = build(function, 1);
     let two = build(function, 2);
     let bytes = two.len() - one.len();
-    let mut count = (DEFAULT_MAX_MODULE_BYTES as usize - 2000) / bytes;
+    let mut count = ((DEFAULT_MAX_MODULE_BYTES as usize - 2000) / bytes).min(DEFAULT_MAX_FUNCTIONS as usize - 2);
     loop {
         let module = build(function, count);
         let admission = admit(&module, &AdmitLimits::default());
         let rules: Vec<&str> = admission.report.errors.iter().map(|error| error.rule).collect();
         match rules.as_slice() {
             [] => return module,
-            ["limit-module-work" | "limit-functions" | "limit-module-bytes"] => count = count * 9 / 10,
+            ["limit-module-work" | "limit-module-bytes"] => count = count * 9 / 10,
             _ => panic!("{name}: {:?}", admission.report.errors[0]),
         }
     }
@@ -169,7 +169,7 @@ fn cases() -> Vec<(&'static str, String)> {
                 "i32",
                 "",
                 |turn| format!("(loop {} (br_if 0 (local.get 0)))", add(1 + turn % 1_000)),
-                1_200,
+                900,
                 "",
             ),
         ),
@@ -187,7 +187,7 @@ fn cases() -> Vec<(&'static str, String)> {
                         "(br_if 0 (local.get 0)))".repeat(8)
                     )
                 },
-                500,
+                220,
                 "",
             ),
         ),
@@ -231,7 +231,7 @@ fn cases() -> Vec<(&'static str, String)> {
                 "i32",
                 &"(local.get 0)".repeat(16),
                 |_| "(loop (type $wide) (br_if 0 (local.get 0)))".to_string(),
-                1_500,
+                800,
                 "unreachable",
             ),
         ),
@@ -242,7 +242,7 @@ fn cases() -> Vec<(&'static str, String)> {
                 "i32",
                 &"(local.get 0)".repeat(16),
                 |_| "(block (type $wide) (br_if 0 (local.get 0)))".to_string(),
-                3_500,
+                2_500,
                 "unreachable",
             ),
         ),
