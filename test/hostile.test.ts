@@ -9,7 +9,7 @@ import { TestHost, type TestNamespace } from "./support/host.js";
 import { peer, SteadyEcho } from "./support/peers.js";
 import { until } from "./support/processes.js";
 import { shared, temporaryFolder } from "./support/scope.js";
-import { type AppStats, logsOf, statsOf } from "./support/stats.js";
+import { logsOf, statsOf } from "./support/stats.js";
 import { dataAt, moduleOf, name, unsigned } from "./support/wasm.js";
 
 const ECHO_PORT = 7;
@@ -171,7 +171,7 @@ test.each([
   const { host } = scene();
   await host.json("deploy", folderWith(moduleOf(parts)), "--tenant", "mallory");
   await peer(host.namespace, "line", { port: HOSTILE_PORT + 1, text: "hello" }).catch(() => {});
-  const counters = async (): Promise<AppStats["counters"]> => (await statsOf(host)).app("made-by-hand").counters;
+  const counters = async () => (await statsOf(host)).app("made-by-hand").counters;
   await until(`its end by ${ending}`, async () => (await counters())[ending]! > 0);
   await expectUndisturbed();
   await host.weir("rm", "made-by-hand", "--tenant", "mallory");

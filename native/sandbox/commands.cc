@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstring>
 
 #include "net/tcp/connection.h"
@@ -8,6 +9,8 @@ namespace {
 /// How far into the views of a connection a forward may reach; beyond it the view counts as not
 /// held.
 constexpr int kForwardReach = 64;
+/// A timer is due this long after it was set at the earliest.
+constexpr uint64_t kShortestTimerUs = 500;
 }  // namespace
 
 void App::refuse(abi::Refusal why) {
@@ -69,7 +72,10 @@ void App::execute_one(const abi::CommandRecord& command) {
     case abi::CommandKind::udp_send:
       return command_udp_send(command);
     case abi::CommandKind::timer_set:
-      timer_us_ = command.deadline_us() == 0 ? UINT64_MAX : command.deadline_us();
+      // Not at once, or a guest could keep its worker from ever sleeping.
+      timer_us_ = command.deadline_us() == 0
+                      ? UINT64_MAX
+                      : std::max(command.deadline_us(), around_.time.mono_us + kShortestTimerUs);
       deadline_us_ = timer_us_;
       return;
     case abi::CommandKind::reject:

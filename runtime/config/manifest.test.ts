@@ -21,7 +21,7 @@ describe("a right weir.toml", () => {
       listen: [],
       connect: [],
       vars: {},
-      limits: { memory_mib: 16, connections: 10_000, poll_us: 10_000 },
+      limits: { memory_mib: 16, connections: 10_000, poll_us: 2_000 },
       build: { watch: [] },
     });
   });

@@ -70,7 +70,7 @@ const connect = z.strictObject({
 export const limitsSchema = z.strictObject({
   memory_mib: z.int().min(1).max(1024).default(16).describe("Memory for data and heap, MiB."),
   connections: z.int().min(1).max(1_000_000).default(10_000).describe("Connections at once."),
-  poll_us: z.int().min(50).max(1_000_000).default(10_000).describe("Longest time of one call, microseconds."),
+  poll_us: z.int().min(50).max(1_000_000).default(2_000).describe("Longest time of one call, microseconds."),
 });
 
 export const manifestSchema = z

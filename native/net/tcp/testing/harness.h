@@ -5,6 +5,7 @@
 #include <deque>
 #include <limits>
 #include <memory>
+#include <stdexcept>
 #include <vector>
 
 #include "net/ip/output.h"
@@ -175,17 +176,11 @@ class TcpTest : public LayerTest {
 
   /// The flow of the connection that was opened last.
   Flow& flow() {
-    if (events_.flows.empty()) {
-      ADD_FAILURE() << "no connection was opened";
-      std::abort();
-    }
+    if (events_.flows.empty()) throw std::logic_error("no connection was opened");
     return events_.flows.back();
   }
   Connection& connection() {
-    if (flow().connection == nullptr) {
-      ADD_FAILURE() << "the connection is gone";
-      std::abort();
-    }
+    if (flow().connection == nullptr) throw std::logic_error("the connection is gone");
     return *flow().connection;
   }
 
