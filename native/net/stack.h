@@ -35,8 +35,8 @@ struct StackConfig {
   uint32_t send_buffer_bytes = 4 * 1024 * 1024;
   /// Bytes of payload that all connections together may hold by copy.
   uint64_t send_copy_bytes = 64ull * 1024 * 1024;
-  /// Out-of-order segments kept per connection and in all.
-  uint32_t max_reorder_segments = 64;
+  /// Out-of-order segments kept per connection (a whole receive buffer of full ones) and in all.
+  uint32_t max_reorder_segments = 256;
   uint32_t max_reorder_segments_total = 8192;
   uint32_t time_wait_ms = 60'000;
 };

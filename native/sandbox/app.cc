@@ -353,7 +353,8 @@ void App::on_acknowledged(net::Connection& connection, uint32_t bytes) {
   }
   flow.acknowledged_bytes += bytes;
   if (flow.notify_at_bytes == 0 || flow.acknowledged_bytes < flow.notify_at_bytes) return;
-  flow.notify_at_bytes = 0;
+  flow.notify_at_bytes =
+      flow.notify_last_bytes > flow.acknowledged_bytes ? flow.notify_last_bytes : 0;
   if (flow.pending != 0 || !emit(flow, Flow::kSent)) postpone(flow, Flow::kSent);
   become_ready();
 }

@@ -303,7 +303,7 @@ bool App::replace(AppConfig config, std::shared_ptr<Module> module, std::string&
     flow.inherited = true;
     flow.accepted = false;
     flow.cookie = 0;
-    flow.notify_at_bytes = 0;
+    flow.notify_at_bytes = flow.notify_last_bytes = 0;
     flow.inherited_bytes += flow.sent_bytes - flow.acknowledged_bytes;
     flow.sent_bytes = flow.acknowledged_bytes = 0;
     flow.view_unseen = flow.view_head;

@@ -180,7 +180,8 @@ bool App::send_bytes(Flow& flow, uint32_t address, uint32_t bytes) {
 void App::ask_notice(Flow& flow, uint8_t flags) {
   if ((flags & static_cast<uint8_t>(abi::SendFlag::notify)) == 0) return;
   if (flow.acknowledged_bytes < flow.sent_bytes) {
-    flow.notify_at_bytes = flow.sent_bytes;
+    flow.notify_last_bytes = flow.sent_bytes;
+    if (flow.notify_at_bytes == 0) flow.notify_at_bytes = flow.sent_bytes;
   } else {
     if (flow.pending != 0 || !emit(flow, Flow::kSent)) postpone(flow, Flow::kSent);
     become_ready();

@@ -155,15 +155,17 @@ const roles = {
 
   /** Sends text and returns the first line; the connection may be reset before one comes. */
   async line({ text, ...where }) {
-    const socket = await open(where);
-    socket.write(text);
-    const closed = once(socket, "close").then(() => null);
-    const line = await Promise.race([lineOf(socket), closed]).catch((error) => {
-      if (error.code === "ECONNRESET") return null;
+    try {
+      const socket = await open(where);
+      socket.write(text);
+      const closed = once(socket, "close").then(() => null);
+      const line = await Promise.race([lineOf(socket), closed]);
+      socket.destroy();
+      return { line };
+    } catch (error) {
+      if (error.code === "ECONNRESET" || error.code === "EPIPE") return { line: null };
       throw error;
-    });
-    socket.destroy();
-    return { line };
+    }
   },
 
   /** Resets `count` connections, each in the middle of a stream (SO_LINGER 0). */

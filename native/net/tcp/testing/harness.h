@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <deque>
-#include <limits>
 #include <memory>
 #include <stdexcept>
 #include <vector>

@@ -443,9 +443,8 @@ impl<'a, 'r> ModuleCheck<'a, 'r> {
                         memory.initial
                     ),
                     format!(
-                        "raise limits.memory_mib to {} (the first {} MiB are the host's windows), or use less data",
-                        memory.initial.div_ceil((1 << 20) / PAGE_BYTES),
-                        u64::from(MODULE_BASE) >> 20
+                        "raise limits.memory_mib to {} (the host's windows are not counted in it), or use less data",
+                        memory.initial.saturating_sub(reserved).div_ceil((1 << 20) / PAGE_BYTES)
                     ),
                 )
                 .at(offset),
@@ -477,7 +476,7 @@ impl<'a, 'r> ModuleCheck<'a, 'r> {
                         format!("data from {start:#x} to {end:#x} goes beyond the end of memory, {end_of_memory:#x}"),
                         format!(
                             "raise limits.memory_mib to at least {}, or use less data",
-                            end.div_ceil(1 << 20)
+                            end.saturating_sub(u64::from(MODULE_BASE)).div_ceil(1 << 20)
                         ),
                     )
                     .at(at),
