@@ -88,7 +88,8 @@ class App final : public net::FlowEvents, public net::BufferOwner, public LogSin
   App& operator=(const App&) = delete;
 
   const AppConfig& config() const { return config_; }
-  /// Starts the instance in the next cycle, without waiting for a flow, and calls it once without events.
+  /// Starts the instance in the next cycle, without waiting for a flow, and calls it once without
+  /// events.
   void start();
   /// Calls the instance once if there are events, and executes its commands. Starts the instance if
   /// there is none.

@@ -54,7 +54,8 @@ struct alignas(64) Flow {
   alignas(64) uint64_t notify_at_bytes = 0;
   /// And again at this many; a notice that is asked for later does not push the one before back.
   uint64_t notify_last_bytes = 0;
-  /// Bytes that a former instance sent and that are still to be acknowledged: not the present one's business.
+  /// Bytes that a former instance sent and that are still to be acknowledged: not the present one's
+  /// business.
   uint64_t inherited_bytes = 0;
   /// The first view that the guest has not been shown (while kReceived is pending).
   uint32_t view_unseen = kNone;

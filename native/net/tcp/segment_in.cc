@@ -588,8 +588,9 @@ bool Tcp::State::take_data(ControlBlock& block, Segment& segment) {
     fin = false;
   }
   if (sequence != block.rcv_nxt) {
-    // RFC 5681 section 4.2: a duplicate acknowledgement at once, one for each such segment, tells the peer of the gap.
-    // Without data: one that carries data does not count as a duplicate (section 2).
+    // RFC 5681 section 4.2: a duplicate acknowledgement at once, one for each such segment, tells
+    // the peer of the gap. Without data: one that carries data does not count as a duplicate
+    // (section 2).
     send_ack(block);
     rte_mbuf* frame = segment.frame;
     segment.frame = nullptr;
