@@ -110,12 +110,14 @@ Instance::~Instance() {
   if (store_ != nullptr) wasmtime_store_delete(store_);
 }
 
-Outcome Instance::start() { return enter(start_, nullptr, 0); }
+Outcome Instance::start() {
+  return enter(start_, nullptr, 0, std::max(settings_.call_limit_us, kStartLimitUs));
+}
 
 Outcome Instance::poll(uint32_t events, PollResult& result) {
   wasmtime_val_raw_t value;
   value.i32 = static_cast<int32_t>(events);
-  Outcome outcome = enter(poll_, &value, 1);
+  Outcome outcome = enter(poll_, &value, 1, settings_.call_limit_us);
   if (outcome == Outcome::returned) {
     auto packed = static_cast<uint64_t>(value.i64);
     result.consumed = static_cast<uint32_t>(packed);
@@ -124,9 +126,11 @@ Outcome Instance::poll(uint32_t events, PollResult& result) {
   return outcome;
 }
 
-Outcome Instance::enter(const wasmtime_func_t& function, wasmtime_val_raw_t* values, size_t count) {
+Outcome Instance::enter(const wasmtime_func_t& function, wasmtime_val_raw_t* values, size_t count,
+                        uint32_t limit_us) {
   wasmtime_context_set_epoch_deadline(context_, 1);
   charged_us_ = 0;
+  limit_us_ = limit_us;
   current = this;
   set_current_guest_memory(memory_);
   wasm_trap_t* trap = nullptr;
@@ -153,8 +157,7 @@ Outcome Instance::enter(const wasmtime_func_t& function, wasmtime_val_raw_t* val
     return Outcome::poisoned;
   }
   if (overran_) {
-    failure_.message =
-        "the call took longer than " + std::to_string(settings_.call_limit_us) + " us";
+    failure_.message = "the call took longer than " + std::to_string(limit_us_) + " us";
     return Outcome::overran;
   }
   if (!abort_message_.empty()) failure_.message = std::move(abort_message_);
@@ -169,7 +172,7 @@ wasmtime_error_t* Instance::on_epoch(wasmtime_context_t*, void* data, uint64_t* 
   // Charged by epochs seen and not by the clock: a virtual CPU that was taken away for milliseconds
   // is not the handler's fault.
   self->charged_us_ += Engine::kEpochPeriodUs;
-  if (self->charged_us_ <= self->settings_.call_limit_us) return nullptr;
+  if (self->charged_us_ <= self->limit_us_) return nullptr;
   self->overran_ = true;
   return wasmtime_error_new("overrun");
 }

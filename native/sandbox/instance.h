@@ -60,6 +60,10 @@ class Instance {
   Instance(const Instance&) = delete;
   Instance& operator=(const Instance&) = delete;
 
+  /// weir_start may take this long, or as long as any call if that is longer: it fills tables, and
+  /// runs once.
+  static constexpr uint32_t kStartLimitUs = 20'000;
+
   /// Calls weir_start.
   Outcome start();
   /// Calls weir_poll with `events` event records in place.
@@ -98,7 +102,8 @@ class Instance {
   /// The only way into a guest. Today it runs on the caller's stack until it returns, traps or
   /// overruns; a guest that is to be resumed later (on a fiber) changes this function and nobody
   /// else.
-  Outcome enter(const wasmtime_func_t& function, wasmtime_val_raw_t* values, size_t count);
+  Outcome enter(const wasmtime_func_t& function, wasmtime_val_raw_t* values, size_t count,
+                uint32_t limit_us);
   static wasmtime_error_t* on_epoch(wasmtime_context_t*, void* data, uint64_t* delta,
                                     wasmtime_update_deadline_kind_t* kind);
   void describe(wasm_trap_t* trap);
@@ -114,6 +119,7 @@ class Instance {
   wasmtime_func_t poll_{};
   uint64_t seed_ = 0;
   uint32_t charged_us_ = 0;
+  uint32_t limit_us_ = 0;
   bool overran_ = false;
   std::string abort_message_;
   Failure failure_;
