@@ -119,7 +119,8 @@ class Instance {
   wasmtime_func_t poll_{};
   uint64_t seed_ = 0;
   uint32_t charged_us_ = 0;
-  uint32_t limit_us_ = 0;
+  /// Of the present call; instantiating counts as the start.
+  uint32_t limit_us_ = kStartLimitUs;
   bool overran_ = false;
   std::string abort_message_;
   Failure failure_;

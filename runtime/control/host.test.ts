@@ -134,7 +134,7 @@ describe("deploying", () => {
       "limits.memory_mib: 64 is asked, 32 granted (the host's ceiling)",
       'limits.connections: 10 is asked, 5 granted (the ceiling of the tenant "acme")',
     ]);
-    expect(info.limits).toEqual({ memory_mib: 32, connections: 5, poll_us: 10_000 });
+    expect(info.limits).toEqual({ memory_mib: 32, connections: 5, poll_us: 2_000 });
   });
 
   it("maps a trap to the function and marks the app as failing", async () => {
