@@ -115,7 +115,9 @@ test("a throw is logged with its text, file and line", async () => {
   await attack("throw");
   const place = placeOf("thrown on purpose");
   const found = await until("the throw in the log", async () =>
-    (await logsOf(host, "hostile", "mallory")).findLast(({ kind }) => kind === "trapped"),
+    (await logsOf(host, "hostile", "mallory")).findLast(
+      ({ kind, text }) => kind === "trapped" && text.includes("thrown on purpose"),
+    ),
   );
   expect(found.text).toContain("thrown on purpose");
   expect(found.text).toContain(place);
