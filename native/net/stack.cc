@@ -89,8 +89,8 @@ struct Stack::Layers final : icmp::ErrorListener, link::UnreachableListener {
   }
 
   bool on_icmp_error(uint8_t protocol, const Address& local, const Address& remote,
-                     std::span<const uint8_t> quoted, bool hard) override {
-    if (protocol == ip::kProtocolTcp) tcp.on_icmp_error(local, remote, quoted, hard);
+                     std::span<const uint8_t> quoted, const ip::DeliveryError& error) override {
+    if (protocol == ip::kProtocolTcp) tcp.on_icmp_error(local, remote, quoted, error);
     // A datagram has no flow that could be told.
     return protocol == ip::kProtocolTcp || protocol == ip::kProtocolUdp;
   }
@@ -105,7 +105,7 @@ struct Stack::Layers final : icmp::ErrorListener, link::UnreachableListener {
     const auto* header = reinterpret_cast<const ip::Ipv4Header*>(copy);
     on_icmp_error(header->protocol, Address::v4(rte_be_to_cpu_32(header->source_be)),
                   Address::v4(rte_be_to_cpu_32(header->destination_be)),
-                  {copy + sizeof(ip::Ipv4Header), 8}, true);
+                  {copy + sizeof(ip::Ipv4Header), 8}, {ip::DeliveryError::Kind::hard});
   }
 
   Clock clock;
@@ -192,5 +192,13 @@ bool Stack::udp_send(uint16_t local_port, const Endpoint& remote, std::span<cons
 }
 
 uint32_t Stack::connection_count() const { return layers_->tcp.connection_count(); }
+ConnectionInfo Stack::info(const Connection& connection) const {
+  return layers_->tcp.info(connection);
+}
+StackUsage Stack::usage() const {
+  StackUsage usage = layers_->tcp.usage();
+  usage.waiting_packets = layers_->neighbors.waiting();
+  return usage;
+}
 
 }  // namespace weir::net

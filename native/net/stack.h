@@ -5,6 +5,7 @@
 #include <span>
 
 #include "net/address.h"
+#include "net/connection_info.h"
 #include "net/environment.h"
 #include "net/flow_events.h"
 #include "net/held_buffer.h"
@@ -93,6 +94,8 @@ class Stack {
   bool udp_send(uint16_t local_port, const Endpoint& remote, std::span<const uint8_t> bytes);
 
   uint32_t connection_count() const;
+  ConnectionInfo info(const Connection& connection) const;
+  StackUsage usage() const;
 
  private:
   struct Layers;

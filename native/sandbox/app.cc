@@ -103,8 +103,7 @@ void App::close_flow(Flow& flow, net::CloseReason reason) {
   flow.connection = nullptr;
   flow.state = FlowState::closed;
   flow.reason = reason;
-  if (flow.pending != 0 || !emit(flow, Flow::kClosed)) postpone(flow, Flow::kClosed);
-  become_ready();
+  tell(flow, Flow::kClosed);
 }
 
 // ---- events ----
@@ -113,6 +112,13 @@ abi::EventRecord* App::next_record() {
   if (event_count_ == abi::kEventCapacity) return nullptr;
   stalled_ = false;
   return &record(event_count_++);
+}
+
+/// Shows the guest one event of `flow` in its next call: at once, or behind those that wait
+/// already.
+void App::tell(Flow& flow, uint8_t what) {
+  if (flow.pending != 0 || !emit(flow, what)) postpone(flow, what);
+  become_ready();
 }
 
 void App::postpone(Flow& flow, uint8_t what) {
@@ -306,8 +312,7 @@ bool App::on_opened(net::Connection& connection, uint32_t, bool outbound) {
   connection.wants_acknowledged = true;
   flow->state = FlowState::open;
   flow->outbound = outbound;
-  if (flow->pending != 0 || !emit(*flow, Flow::kOpened)) postpone(*flow, Flow::kOpened);
-  become_ready();
+  tell(*flow, Flow::kOpened);
   return true;
 }
 
@@ -340,8 +345,7 @@ bool App::on_data(net::Connection& connection, const net::Payload& payload) {
 void App::on_end(net::Connection& connection) {
   Flow& flow = around_.flows[connection.user];
   flow.ended = true;
-  if (flow.pending != 0 || !emit(flow, Flow::kEnded)) postpone(flow, Flow::kEnded);
-  become_ready();
+  tell(flow, Flow::kEnded);
 }
 
 void App::on_acknowledged(net::Connection& connection, uint32_t bytes) {
@@ -355,8 +359,7 @@ void App::on_acknowledged(net::Connection& connection, uint32_t bytes) {
   if (flow.notify_at_bytes == 0 || flow.acknowledged_bytes < flow.notify_at_bytes) return;
   flow.notify_at_bytes =
       flow.notify_last_bytes > flow.acknowledged_bytes ? flow.notify_last_bytes : 0;
-  if (flow.pending != 0 || !emit(flow, Flow::kSent)) postpone(flow, Flow::kSent);
-  become_ready();
+  tell(flow, Flow::kSent);
 }
 
 void App::on_closed(net::Connection& connection, net::CloseReason reason) {

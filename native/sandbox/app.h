@@ -144,6 +144,7 @@ class App final : public net::FlowEvents, public net::BufferOwner, public LogSin
   abi::EventRecord& record(uint32_t index) {
     return reinterpret_cast<abi::EventRecord*>(windows_->host(abi::kEvents))[index];
   }
+  void tell(Flow& flow, uint8_t what);
   void postpone(Flow& flow, uint8_t what);
   void emit_postponed();
   bool emit(Flow& flow, uint8_t what);

@@ -25,6 +25,17 @@ size_t config_bytes(const AppConfig& config) {
   return records * abi::kConfigRecordBytes + strings;
 }
 
+AppEventKind kind_of(Outcome failed) {
+  switch (failed) {
+    case Outcome::overran:
+      return AppEventKind::overran;
+    case Outcome::poisoned:
+      return AppEventKind::poisoned;
+    default:
+      return AppEventKind::trapped;
+  }
+}
+
 }  // namespace
 
 bool App::fits_info(const AppConfig& config, std::string& error) const {
@@ -158,13 +169,9 @@ bool App::start_instance() {
   counters_.add(AppCounter::starts);
   instance_->mono_us = instance_->log_refill_us = around_.time.mono_us;
   instance_->wall_us = around_.time.wall_us;
-  instance_->log_tokens = 200;
   Outcome outcome = instance_->start();
   if (outcome != Outcome::returned) {
-    end_instance(outcome == Outcome::overran    ? AppEventKind::overran
-                 : outcome == Outcome::poisoned ? AppEventKind::poisoned
-                                                : AppEventKind::trapped,
-                 instance_->failure());
+    end_instance(kind_of(outcome), Failure(instance_->failure()));
     return false;
   }
   note(AppEventKind::started, abi::LogLevel::debug, "instance started");
@@ -245,10 +252,7 @@ void App::run() {
   around_.counters.add(Counter::guest_calls);
 
   if (outcome != Outcome::returned) {
-    end_instance(outcome == Outcome::overran    ? AppEventKind::overran
-                 : outcome == Outcome::poisoned ? AppEventKind::poisoned
-                                                : AppEventKind::trapped,
-                 Failure(instance_->failure()));
+    end_instance(kind_of(outcome), Failure(instance_->failure()));
     return;
   }
   if (result.consumed > shown || result.commands > abi::kCommandCapacity) {

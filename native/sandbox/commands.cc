@@ -183,8 +183,7 @@ void App::ask_notice(Flow& flow, uint8_t flags) {
     flow.notify_last_bytes = flow.sent_bytes;
     if (flow.notify_at_bytes == 0) flow.notify_at_bytes = flow.sent_bytes;
   } else {
-    if (flow.pending != 0 || !emit(flow, Flow::kSent)) postpone(flow, Flow::kSent);
-    become_ready();
+    tell(flow, Flow::kSent);
   }
 }
 

@@ -17,8 +17,7 @@ namespace {
 
 using Values = wasmtime_val_raw_t*;
 
-/// Log lines an instance may write at once, and how many a second after that.
-constexpr uint32_t kLogBurst = 200;
+/// Log lines an instance may write once its burst is used up.
 constexpr uint32_t kLogLinesPerSecond = 100;
 
 /// Takes a token of the instance's log allowance; false means that the line is to be dropped.
@@ -26,8 +25,8 @@ bool may_log(Instance& instance) {
   uint64_t elapsed_us = instance.mono_us - instance.log_refill_us;
   uint64_t refill = elapsed_us * kLogLinesPerSecond / 1'000'000;
   if (refill > 0) {
-    instance.log_tokens =
-        static_cast<uint32_t>(std::min<uint64_t>(kLogBurst, instance.log_tokens + refill));
+    instance.log_tokens = static_cast<uint32_t>(
+        std::min<uint64_t>(Instance::kLogBurst, instance.log_tokens + refill));
     instance.log_refill_us = instance.mono_us;
   }
   if (instance.log_tokens == 0) {

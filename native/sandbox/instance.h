@@ -93,8 +93,9 @@ class Instance {
   /// Times of the present call, for Date.now and the info block's readers.
   uint64_t wall_us = 0;
   uint64_t mono_us = 0;
-  /// Log lines that this instance may still write before the rate limit; see imports.cc.
-  uint32_t log_tokens = 0;
+  /// Log lines an instance may write at once; a rate limit gives them back (imports.cc).
+  static constexpr uint32_t kLogBurst = 200;
+  uint32_t log_tokens = kLogBurst;
   uint64_t log_refill_us = 0;
 
  private:

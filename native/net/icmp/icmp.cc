@@ -16,6 +16,7 @@ namespace {
 
 constexpr uint8_t kEchoReply = 0;
 constexpr uint8_t kDestinationUnreachable = 3;
+constexpr uint8_t kFragmentationNeeded = 4;
 constexpr uint8_t kEchoRequest = 8;
 constexpr uint8_t kTimeExceeded = 11;
 constexpr uint8_t kParameterProblem = 12;
@@ -126,13 +127,21 @@ bool Icmp::process_error(const ip::Received& message, uint8_t type, uint8_t code
   const Address local = Address::v4(rte_be_to_cpu_32(quoted->source_be));
   if (!routing_.is_local(local)) return false;
   // Protocol and port unreachable are hard, all others may pass (RFC 1122 sections 3.2.2.1
-  // and 4.2.3.9). "Fragmentation needed" is not: nothing is wrong with the path but its MTU.
-  const bool hard =
-      type == kDestinationUnreachable && (code == static_cast<uint8_t>(Unreachable::protocol) ||
-                                          code == static_cast<uint8_t>(Unreachable::port));
+  // and 4.2.3.9).
+  ip::DeliveryError error{ip::DeliveryError::Kind::soft};
+  if (type == kDestinationUnreachable && (code == static_cast<uint8_t>(Unreachable::protocol) ||
+                                          code == static_cast<uint8_t>(Unreachable::port)))
+    error.kind = ip::DeliveryError::Kind::hard;
+  if (type == kDestinationUnreachable && code == kFragmentationNeeded) {
+    // RFC 1191 section 4: the low half of the second word is the next hop's MTU.
+    const auto* header =
+        rte_pktmbuf_mtod_offset(message.frame, const IcmpHeader*, message.transport_offset_bytes);
+    error = {ip::DeliveryError::Kind::too_big,
+             static_cast<uint16_t>(rte_be_to_cpu_32(header->rest))};
+  }
   return listener_.on_icmp_error(quoted->protocol, local,
                                  Address::v4(rte_be_to_cpu_32(quoted->destination_be)),
-                                 {bytes + header_bytes, copied - header_bytes}, hard);
+                                 {bytes + header_bytes, copied - header_bytes}, error);
 }
 
 void Icmp::send_unreachable(const ip::Received& cause, Unreachable code) {

@@ -6,6 +6,7 @@
 #include "net/clock.h"
 #include "net/environment.h"
 #include "net/icmp/token_bucket.h"
+#include "net/ip/delivery_error.h"
 #include "net/ip/output.h"
 #include "net/ip/received.h"
 #include "net/ip/routing.h"
@@ -18,10 +19,10 @@ enum class Unreachable : uint8_t { protocol = 2, port = 3 };
 /// Told of errors about packets that we sent.
 class ErrorListener {
  public:
-  /// `quoted` are at least 8 bytes of the transport header that the error is about. `hard`: trying
-  /// again is of no use (RFC 1122 section 4.2.3.9). False: it is about no flow of ours.
+  /// `quoted` are at least 8 bytes of the transport header that the error is about. False:
+  /// it is about no flow of ours.
   virtual bool on_icmp_error(uint8_t protocol, const Address& local, const Address& remote,
-                             std::span<const uint8_t> quoted, bool hard) = 0;
+                             std::span<const uint8_t> quoted, const ip::DeliveryError& error) = 0;
 
  protected:
   ~ErrorListener() = default;

@@ -14,11 +14,11 @@ class KeepingListener final : public ErrorListener {
     Address local;
     Address remote;
     Bytes quoted;
-    bool hard;
+    ip::DeliveryError error;
   };
   bool on_icmp_error(uint8_t protocol, const Address& local, const Address& remote,
-                     std::span<const uint8_t> quoted, bool hard) override {
-    errors.push_back({protocol, local, remote, Bytes(quoted.begin(), quoted.end()), hard});
+                     std::span<const uint8_t> quoted, const ip::DeliveryError& error) override {
+    errors.push_back({protocol, local, remote, Bytes(quoted.begin(), quoted.end()), error});
     return protocol == 6 || protocol == 17;
   }
   std::vector<Error> errors;
@@ -27,7 +27,7 @@ class KeepingListener final : public ErrorListener {
 class KeepingOutput final : public ip::Output {
  public:
   void send(rte_mbuf* packet, const Address& source, const Address& destination, uint8_t protocol,
-            uint8_t) override {
+            const ip::SendOptions&) override {
     rte_mbuf_sanity_check(packet, 1);
     EXPECT_GE(rte_pktmbuf_headroom(packet), 34);
     EXPECT_EQ(source, Address::v4(kOwn));
@@ -39,6 +39,8 @@ class KeepingOutput final : public ip::Output {
     rte_pktmbuf_free(packet);
   }
   Address source_for(const Address&) const override { return Address::v4(kOwn); }
+  bool is_local(const Address& address) const override { return address == Address::v4(kOwn); }
+  void lower_path_mtu(const Address&, uint16_t) override {}
   uint16_t mtu_bytes(const Address&) const override { return 1500; }
   std::vector<Bytes> sent;
   std::vector<const rte_mbuf*> buffers;
@@ -159,7 +161,8 @@ TEST_F(IcmpTest, HandsErrorsAboutOurSegmentsUp) {
     EXPECT_EQ(listener_.errors[0].local, Address::v4(kOwn));
     EXPECT_EQ(listener_.errors[0].remote, Address::v4(kFar));
     EXPECT_EQ(listener_.errors[0].quoted, pattern(20));
-    EXPECT_EQ(listener_.errors[0].hard, c.hard) << int{c.type} << " " << int{c.code};
+    EXPECT_EQ(listener_.errors[0].error.kind == ip::DeliveryError::Kind::hard, c.hard)
+        << int{c.type} << " " << int{c.code};
     listener_.errors.clear();
   }
   EXPECT_EQ(count(Counter::icmp_errors_rx), 9u);

@@ -104,7 +104,8 @@ bool Input::receive_v4(rte_mbuf* frame, bool to_link_group, Incoming& incoming) 
                        .destination = destination,
                        // NONE says that the bytes carry no checksum but are known to be intact.
                        .checksum_known_good = l4_checksum == RTE_MBUF_F_RX_L4_CKSUM_GOOD ||
-                                              l4_checksum == RTE_MBUF_F_RX_L4_CKSUM_NONE};
+                                              l4_checksum == RTE_MBUF_F_RX_L4_CKSUM_NONE,
+                       .ecn = static_cast<uint8_t>(header->type_of_service & 3)};
   incoming.protocol = header->protocol;
   incoming.to_broadcast = to_broadcast;
   return true;

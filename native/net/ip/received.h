@@ -20,6 +20,8 @@ struct Received {
   /// The port has verified the transport checksum, or the frame never left this machine without
   /// one.
   bool checksum_known_good;
+  /// The two bits of RFC 3168 section 5; 3 says that a router on the way was congested.
+  uint8_t ecn = 0;
 };
 
 }  // namespace weir::net::ip

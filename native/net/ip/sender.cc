@@ -17,7 +17,7 @@ Sender::Sender(const Environment& environment, const Routing& routing,
       mtu_bytes_(mtu_bytes) {}
 
 void Sender::send(rte_mbuf* packet, const Address& source, const Address& destination,
-                  uint8_t protocol, uint8_t hop_limit) {
+                  uint8_t protocol, const SendOptions& options) {
   const auto drop = [&](Counter reason) {
     environment_.counters.add(reason);
     rte_pktmbuf_free(packet);
@@ -33,14 +33,14 @@ void Sender::send(rte_mbuf* packet, const Address& source, const Address& destin
     return drop(Counter::drop_no_headroom);
 
   *header = {.version_and_length = kIpv4VersionAndLength,
-             .type_of_service = 0,
+             .type_of_service = options.ecn,
              .total_bytes_be = rte_cpu_to_be_16(static_cast<uint16_t>(total_bytes)),
              // A datagram that may not be fragmented needs no identification (RFC 6864
              // section 4.1); a constant tells nobody how much we send.
              .identification_be = 0,
              // No packet of ours is fragmented on its way (RFC 1191 section 2).
              .fragment_be = rte_cpu_to_be_16(kDontFragment),
-             .time_to_live = hop_limit == 0 ? kDefaultHopLimit : hop_limit,
+             .time_to_live = options.hop_limit == 0 ? kDefaultHopLimit : options.hop_limit,
              .protocol = protocol,
              .checksum = 0,
              .source_be = rte_cpu_to_be_32(source.v4_host_order()),

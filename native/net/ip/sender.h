@@ -14,9 +14,11 @@ class Sender final : public Output {
          link::Resolver& resolver_v4, uint16_t mtu_bytes);
 
   void send(rte_mbuf* packet, const Address& source, const Address& destination, uint8_t protocol,
-            uint8_t hop_limit = 0) override;
+            const SendOptions& options = {}) override;
   Address source_for(const Address& destination) const override;
-  uint16_t mtu_bytes(const Address& destination) const override { return mtu_bytes_; }
+  bool is_local(const Address& address) const override { return routing_.is_local(address); }
+  uint16_t mtu_bytes(const Address&) const override { return mtu_bytes_; }
+  void lower_path_mtu(const Address&, uint16_t) override {}
 
  private:
   Environment environment_;

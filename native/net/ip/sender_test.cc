@@ -26,7 +26,7 @@ class SenderTest : public LayerTest {
   }
   SenderTest() { neighbors_.learn(Address::v4(kPeer), kPeerLink, resolver_); }
   void send(rte_mbuf* packet, uint32_t destination = kPeer, uint8_t hop_limit = 0) {
-    sender_.send(packet, Address::v4(kOwn), Address::v4(destination), 17, hop_limit);
+    sender_.send(packet, Address::v4(kOwn), Address::v4(destination), 17, {.hop_limit = hop_limit});
   }
 
   NoResolver resolver_;
@@ -65,7 +65,7 @@ TEST_F(SenderTest, SendsThroughTheGateway) {
 TEST_F(SenderTest, DropsWhatHasNoRoute) {
   for (const uint32_t destination : {kOwn, 0u, 0x7f000001u, 0xe0000001u, 0xffffffffu, 0x0a0000ffu})
     send(frame(pattern(3)), destination);
-  sender_.send(frame(pattern(3)), Address{}, Address::v4(kPeer), 17, 0);
+  sender_.send(frame(pattern(3)), Address{}, Address::v4(kPeer), 17);
   EXPECT_EQ(count(Counter::drop_ip_no_route), 7u);
   EXPECT_TRUE(sink_.sent.empty());
 }

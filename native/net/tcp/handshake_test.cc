@@ -510,7 +510,8 @@ TEST_F(HandshakeTest, icmp_errors) {
     return bytes;
   };
   const auto report = [&](uint32_t sequence, bool hard) {
-    tcp().on_icmp_error(Address::v4(kOwn), Address::v4(kPeer), quoted(sequence), hard);
+    tcp().on_icmp_error(Address::v4(kOwn), Address::v4(kPeer), quoted(sequence),
+                        {hard ? ip::DeliveryError::Kind::hard : ip::DeliveryError::Kind::soft});
     flush();
   };
   report(syn.sequence, false);
@@ -532,7 +533,8 @@ TEST_F(HandshakeTest, an_icmp_error_does_not_end_an_open_connection) {
   put16(quoted, 0, data.source_port);
   put16(quoted, 2, 9000);
   put32(quoted, 4, data.sequence);
-  tcp().on_icmp_error(Address::v4(kOwn), Address::v4(kPeer), quoted, true);
+  tcp().on_icmp_error(Address::v4(kOwn), Address::v4(kPeer), quoted,
+                      {ip::DeliveryError::Kind::hard});
   EXPECT_FALSE(flow().closed.has_value());
   peer.ack(data.end());
   peer.send(kAck, pattern(10));

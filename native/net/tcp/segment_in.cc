@@ -122,7 +122,7 @@ void Tcp::State::input_listen(const Segment& segment, Listener& listener, const 
     return;
   }
   // A connection has one address at each end (RFC 9293 section 3.9.2.3, MUST-57).
-  if (!(output.source_for(segment.remote.address) == segment.local.address)) {
+  if (!output.is_local(segment.local.address)) {
     counters.add(Counter::drop_tcp_no_port);
     return;
   }

@@ -242,7 +242,7 @@ void Tcp::State::send_bare(const Endpoint& local, const Endpoint& remote, uint32
 void Tcp::State::send_reset_for(const Segment& segment) {
   if (segment.has(kRst)) return;
   // Never from an address that is not ours alone (broadcast).
-  if (!(output.source_for(segment.remote.address) == segment.local.address)) return;
+  if (!output.is_local(segment.local.address)) return;
   counters.add(Counter::tcp_resets_tx);
   if (segment.has(kAck))
     send_bare(segment.local, segment.remote, segment.acknowledgement, 0, kRst, 0, nullptr);

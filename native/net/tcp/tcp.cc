@@ -405,10 +405,45 @@ uint32_t Tcp::connection_count() const {
   return state_->blocks.used() - static_cast<uint32_t>(state_->graveyard.size());
 }
 
+ConnectionInfo Tcp::info(const Connection& connection) const {
+  static constexpr const char* kNames[] = {"CLOSED",      "SYN-SENT",   "SYN-RECEIVED",
+                                           "ESTABLISHED", "FIN-WAIT-1", "FIN-WAIT-2",
+                                           "CLOSE-WAIT",  "CLOSING",    "LAST-ACK"};
+  const auto& block = static_cast<const ControlBlock&>(connection);
+  return {.state = kNames[static_cast<uint32_t>(block.state)],
+          .snd_una = block.snd_una,
+          .snd_nxt = block.snd_nxt,
+          .snd_max = block.snd_max,
+          .rcv_nxt = block.rcv_nxt,
+          .send_window_bytes = block.snd_wnd,
+          .receive_window_bytes = block.rcv_edge - block.rcv_nxt,
+          .congestion_window_bytes = block.congestion.window_bytes(),
+          .slow_start_threshold_bytes = block.congestion.threshold_bytes(),
+          .in_flight_bytes = block.snd_nxt - block.snd_una,
+          .mss_bytes = block.mss_bytes,
+          .round_trip_us = block.round_trip.smoothed_us(),
+          .timeout_us = block.round_trip.timeout_us(),
+          .send_queue_bytes = block.queue.bytes(),
+          .unconsumed_bytes = block.unconsumed_bytes,
+          .timer_us = std::min({block.delayed_ack_at_us, block.retransmit_at_us,
+                                block.persist_at_us, block.give_up_at_us})};
+}
+
+StackUsage Tcp::usage() const {
+  const State& s = *state_;
+  return {.connections = connection_count(),
+          .half_open = s.half_open,
+          .time_wait = s.time_wait.count(),
+          .armed_timers = s.wheel.count(),
+          .send_blocks = s.send_pool.used(),
+          .reorder_segments = s.early.used(),
+          .waiting_packets = 0};
+}
+
 /// An error about a segment of ours. It must quote a sequence number that is in flight (RFC 5927
 /// section 4.1); only a hard error during the handshake ends the connection (RFC 5461 section 4).
 void Tcp::on_icmp_error(const Address& local, const Address& remote,
-                        std::span<const uint8_t> quoted, bool hard) {
+                        std::span<const uint8_t> quoted, const ip::DeliveryError& error) {
   State& s = *state_;
   if (quoted.size() < 8) return;
   Endpoint from{local, static_cast<uint16_t>(quoted[0] << 8 | quoted[1])};
@@ -420,7 +455,8 @@ void Tcp::on_icmp_error(const Address& local, const Address& remote,
     s.counters.add(Counter::drop_icmp_unknown);
     return;
   }
-  if (hard && block->state == tcp::State::syn_sent) s.finish(*block, CloseReason::unreachable);
+  if (error.kind == ip::DeliveryError::Kind::hard && block->state == tcp::State::syn_sent)
+    s.finish(*block, CloseReason::unreachable);
 }
 
 }  // namespace weir::net::tcp

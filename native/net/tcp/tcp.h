@@ -6,6 +6,7 @@
 #include "net/environment.h"
 #include "net/flow_events.h"
 #include "net/held_buffer.h"
+#include "net/ip/delivery_error.h"
 #include "net/ip/output.h"
 #include "net/ip/received.h"
 #include "net/stack.h"
@@ -27,7 +28,7 @@ class Tcp {
   /// An ICMP error quoted a segment of ours (RFC 5461, 5927): `quoted` are at least 8 bytes of its
   /// TCP header.
   void on_icmp_error(const Address& local, const Address& remote, std::span<const uint8_t> quoted,
-                     bool hard);
+                     const ip::DeliveryError& error);
   void run_timers();
   uint64_t next_deadline_us() const;
   void flush();
@@ -42,6 +43,9 @@ class Tcp {
   void abort(Connection& connection);
   void set_events(Connection& connection, FlowEvents& events);
   uint32_t connection_count() const;
+  ConnectionInfo info(const Connection& connection) const;
+  /// Of TCP's own resources.
+  StackUsage usage() const;
 
  private:
   struct State;

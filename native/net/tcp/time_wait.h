@@ -39,6 +39,7 @@ class TimeWaitRing {
     return slot;
   }
   bool full() const { return count_ == capacity_; }
+  uint32_t count() const { return count_; }
   bool empty() const { return count_ == 0; }
   uint32_t oldest() const { return (tail_ + capacity_ - count_) % capacity_; }
   /// The oldest slot leaves the ring.

@@ -10,7 +10,7 @@ using namespace weir::net::testing;
 class NoListener final : public icmp::ErrorListener {
  public:
   bool on_icmp_error(uint8_t, const Address&, const Address&, std::span<const uint8_t>,
-                     bool) override {
+                     const ip::DeliveryError&) override {
     return false;
   }
 };
@@ -18,7 +18,7 @@ class NoListener final : public icmp::ErrorListener {
 class KeepingOutput final : public ip::Output {
  public:
   void send(rte_mbuf* packet, const Address& source, const Address& destination, uint8_t protocol,
-            uint8_t) override {
+            const ip::SendOptions&) override {
     rte_mbuf_sanity_check(packet, 1);
     EXPECT_GE(rte_pktmbuf_headroom(packet), 34);
     sent.push_back(bytes_of(packet));
@@ -29,6 +29,8 @@ class KeepingOutput final : public ip::Output {
   Address source_for(const Address& destination) const override {
     return destination == Address::v4(kFar) ? Address{} : Address::v4(kOwn);
   }
+  bool is_local(const Address& address) const override { return address == Address::v4(kOwn); }
+  void lower_path_mtu(const Address&, uint16_t) override {}
   uint16_t mtu_bytes(const Address&) const override { return mtu; }
   uint16_t mtu = 1500;
   std::vector<Bytes> sent;

@@ -37,7 +37,7 @@ class CapturingOutput final : public ip::Output {
   ~CapturingOutput() { release_frames(); }
 
   void send(rte_mbuf* packet, const Address& source, const Address& destination, uint8_t protocol,
-            uint8_t) override {
+            const ip::SendOptions&) override {
     rte_mbuf_sanity_check(packet, 1);
     EXPECT_EQ(protocol, 6);
     EXPECT_GE(rte_pktmbuf_headroom(packet), RTE_PKTMBUF_HEADROOM);
@@ -63,6 +63,8 @@ class CapturingOutput final : public ip::Output {
   Address source_for(const Address& destination) const override {
     return destination == Address::v4(kFar) ? Address{} : Address::v4(kOwn);
   }
+  bool is_local(const Address& address) const override { return address == Address::v4(kOwn); }
+  void lower_path_mtu(const Address&, uint16_t) override {}
   uint16_t mtu_bytes(const Address&) const override { return mtu; }
 
   /// The port has sent what it held.

@@ -113,7 +113,7 @@ class Host final : public ip::Output {
   Tcp& tcp() { return *tcp_; }
 
   void send(rte_mbuf* packet, const Address& source, const Address& destination, uint8_t,
-            uint8_t) override {
+            const ip::SendOptions&) override {
     EXPECT_EQ(source, address_);
     EXPECT_EQ(destination, other_);
     EXPECT_LE(packet->pkt_len + 20, kMtuBytes);
@@ -121,6 +121,8 @@ class Host final : public ip::Output {
     rte_pktmbuf_free(packet);
   }
   Address source_for(const Address&) const override { return address_; }
+  bool is_local(const Address& address) const override { return address == address_; }
+  void lower_path_mtu(const Address&, uint16_t) override {}
   uint16_t mtu_bytes(const Address&) const override { return kMtuBytes; }
 
   void receive(std::span<const Bytes> packets) {
