@@ -1,14 +1,14 @@
-/// What acknowledgements say about what is under way, which segments are lost, and how their loss is
-/// repaired: RFC 6675's scoreboard, RFC 8985's RACK and tail loss probes, RFC 9937's rate, RFC 5682's
-/// and RFC 4015's second thoughts; for peers without SACK RFC 6582.
+/// What acknowledgements say about what is under way, which segments are lost, and how their loss
+/// is repaired: RFC 6675's scoreboard, RFC 8985's RACK and tail loss probes, RFC 9937's rate, RFC
+/// 5682's and RFC 4015's second thoughts; for peers without SACK RFC 6582.
 #include <algorithm>
 
 #include "net/tcp/state.h"
 
 namespace weir::net::tcp {
 
-/// Whether the acknowledgement's timestamp is older than the first segment that was sent again: then
-/// it speaks of an original (RFC 3522 section 3.2).
+/// Whether the acknowledgement's timestamp is older than the first segment that was sent again:
+/// then it speaks of an original (RFC 3522 section 3.2).
 bool Tcp::State::echoes_original(const ControlBlock& block, const Segment& segment) const {
   return block.timestamps && segment.options.has_timestamp && block.resent_stamp_valid &&
          seq_lt(segment.options.timestamp_echo, block.resent_stamp);
@@ -30,15 +30,16 @@ void Tcp::State::note_delivered(ControlBlock& block, const SentSegment& sent,
 }
 
 /// Marks what the segment's SACK option reports (RFC 2018 section 4, RFC 6675 section 4); a block
-/// about bytes that were never sent, or are acknowledged, is none (RFC 2883 section 4 is for those).
+/// about bytes that were never sent, or are acknowledged, is none (RFC 2883 section 4 is for
+/// those).
 void Tcp::State::read_sack(ControlBlock& block, const Segment& segment, AckNews& news) {
   const Options& options = segment.options;
   for (uint32_t i = 0; i < options.sack_count; i++) {
     const SackBlock& sack = options.sacks[i];
     bool below = seq_le(sack.end, segment.acknowledgement);
-    bool within_next =
-        i == 0 && options.sack_count > 1 && seq_ge(sack.start, options.sacks[1].start) &&
-        seq_le(sack.end, options.sacks[1].end);
+    bool within_next = i == 0 && options.sack_count > 1 &&
+                       seq_ge(sack.start, options.sacks[1].start) &&
+                       seq_le(sack.end, options.sacks[1].end);
     if (i == 0 && seq_lt(sack.start, sack.end) && (below || within_next)) {
       // RFC 2883: a duplicate arrived. Believed only about what can have been sent not long ago.
       if (seq_ge(sack.start, block.snd_una - block.max_snd_wnd) &&
@@ -127,8 +128,7 @@ uint32_t Tcp::State::pipe(const ControlBlock& block) const {
   uint32_t out = block.snd_nxt - block.snd_una;
   uint32_t arrived = block.board.sacked_bytes() + block.board.lost_bytes();
   // Without SACK each duplicate says that one segment has left the network (RFC 6582 section 3.2).
-  if (!block.sack_permitted)
-    arrived += block.duplicates * uint32_t{block.mss_bytes};
+  if (!block.sack_permitted) arrived += block.duplicates * uint32_t{block.mss_bytes};
   return out - std::min(out, arrived);
 }
 
@@ -356,8 +356,7 @@ void Tcp::State::set_loss_timer(ControlBlock& block) {
     }
     block.loss_at_us = now_us + std::max(wait_us, kTailProbeFloorUs);
   } else {
-    block.loss_timer = LossTimer::timeout;
-    block.loss_at_us = now_us + block.round_trip.timeout_us();
+    return start_timer(block, LossTimer::timeout);
   }
   arm(block, block.loss_at_us);
 }
@@ -390,15 +389,15 @@ void Tcp::State::on_loss_timer(ControlBlock& block) {
   }
 }
 
-/// RFC 8985 section 7.3: one segment more, new if there is one, so that its acknowledgement tells of
-/// losses at the tail before the time-out does.
+/// RFC 8985 section 7.3: one segment more, new if there is one, so that its acknowledgement tells
+/// of losses at the tail before the time-out does.
 void Tcp::State::on_tail_probe(ControlBlock& block) {
   counters.add(Counter::tcp_tail_probes);
   uint32_t limit = block.snd_una + block.snd_wnd;
   uint32_t end = block.data_end();
   uint32_t bytes = std::min(seq_lt(block.snd_nxt, end) ? end - block.snd_nxt : 0,
                             seq_lt(block.snd_nxt, limit) ? limit - block.snd_nxt : 0);
-  bytes = std::min<uint32_t>(bytes, block.mss_bytes);
+  bytes = std::min(bytes, segment_bytes(block));
   block.tail_probe_copy = bytes == 0;
   bool sent = bytes != 0 ? send_new(block, bytes, false) : resend(block, *block.board.tail());
   if (sent) {
@@ -406,19 +405,22 @@ void Tcp::State::on_tail_probe(ControlBlock& block) {
     block.tail_probe_end = block.snd_nxt;
   }
   // Whether it went out or not, the time-out is next.
-  block.loss_timer = LossTimer::timeout;
-  block.loss_at_us = now_us + block.round_trip.timeout_us();
-  arm(block, block.loss_at_us);
+  start_timer(block, LossTimer::timeout);
 }
 
 /// RFC 6298 section 5.4 to 5.7.
 void Tcp::State::on_retransmit_timeout(ControlBlock& block) {
+  if (block.board.empty() && block.established_or_later()) {
+    // Nothing is under way: there was no memory to send.
+    want_output(block);
+    return;
+  }
   counters.add(Counter::tcp_timeouts);
   bool opening = block.state == tcp::State::syn_sent || block.state == tcp::State::syn_received;
   uint8_t limit = block.state == tcp::State::syn_sent       ? kMaxSynRetries
                   : block.state == tcp::State::syn_received ? kMaxSynAckRetries
                                                             : kMaxRetries;
-  if (block.retries >= limit || gives_up(block)) {
+  if (block.retries >= limit) {
     finish(block, CloseReason::timed_out);
     return;
   }
@@ -428,9 +430,8 @@ void Tcp::State::on_retransmit_timeout(ControlBlock& block) {
   if (opening) {
     counters.add(Counter::tcp_retransmits);
     send_syn(block);
-    return start_opening_timer(block);
+    return start_timer(block, LossTimer::timeout);
   }
-  if (block.board.empty()) return;
   if (block.snd_wnd == 0 && block.queue.bytes() != 0) {
     // The window closed over what is under way: probe, and leave the rest until it opens.
     on_persist(block);
@@ -452,9 +453,7 @@ void Tcp::State::on_retransmit_timeout(ControlBlock& block) {
   block.tail_probe = false;
   block.reorder_at_us = UINT64_MAX;
   resend(block, *block.board.head());
-  block.loss_timer = LossTimer::timeout;
-  block.loss_at_us = now_us + block.round_trip.timeout_us();
-  arm(block, block.loss_at_us);
+  start_timer(block, LossTimer::timeout);
   want_output(block);
 }
 
@@ -462,7 +461,7 @@ void Tcp::State::on_retransmit_timeout(ControlBlock& block) {
 /// apart.
 void Tcp::State::on_persist(ControlBlock& block) {
   if (block.queue.bytes() == 0) return;
-  if (block.probes >= kMaxProbes || gives_up(block)) {
+  if (block.probes >= kMaxProbes) {
     finish(block, CloseReason::timed_out);
     return;
   }
@@ -477,15 +476,12 @@ void Tcp::State::on_persist(ControlBlock& block) {
   } else {
     // A window too small to be worth filling is filled all the same in the end (section 3.8.6.2.1,
     // the override).
-    uint32_t bytes =
-        block.snd_wnd == 0
-            ? 1
-            : std::min(block.snd_wnd, std::min<uint32_t>(block.queue.bytes(), block.mss_bytes));
+    uint32_t bytes = block.snd_wnd == 0
+                         ? 1
+                         : std::min({block.snd_wnd, block.queue.bytes(), segment_bytes(block)});
     send_new(block, bytes, false);
   }
-  block.loss_timer = LossTimer::persist;
-  block.loss_at_us = now_us + block.round_trip.timeout_us();
-  arm(block, block.loss_at_us);
+  start_timer(block, LossTimer::persist);
 }
 
 }  // namespace weir::net::tcp

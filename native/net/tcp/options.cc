@@ -57,7 +57,8 @@ Options parse_options(const uint8_t* at, uint32_t bytes, bool syn) {
     } else if (kind == kSackPermitted && length == 2 && syn) {
       options.sack_permitted = true;
     } else if (kind == kSack && !syn && length >= 10 && (length - 2) % 8 == 0) {
-      options.sack_count = static_cast<uint8_t>(std::min<uint32_t>((length - 2u) / 8, kMaxSackBlocks));
+      options.sack_count =
+          static_cast<uint8_t>(std::min<uint32_t>((length - 2u) / 8, kMaxSackBlocks));
       for (uint32_t i = 0; i < options.sack_count; i++)
         options.sacks[i] = {read_u32(at + 2 + 8 * i), read_u32(at + 6 + 8 * i)};
     }

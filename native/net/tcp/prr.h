@@ -21,7 +21,8 @@ class RateReduction {
     delivered_ += delivered;
     int64_t send;
     if (pipe > threshold) {
-      send = static_cast<int64_t>((uint64_t{delivered_} * threshold + flight_ - 1) / flight_) - out_;
+      send =
+          static_cast<int64_t>((uint64_t{delivered_} * threshold + flight_ - 1) / flight_) - out_;
     } else {
       int64_t limit = std::max<int64_t>(int64_t{delivered_} - out_, delivered);
       if (safe) limit += mss;

@@ -42,12 +42,14 @@ struct ReorderPool {
 class ReorderQueue {
  public:
   static constexpr uint32_t kMaxRuns = 256;
+  static constexpr uint32_t kMaxSegments = 32768;
 
   enum class Inserted : uint8_t { kept, duplicate, full };
 
   bool empty() const { return head_ == nullptr; }
-  /// Takes the frame in any case. `length_bytes` may be 0 for a lone FIN. Of a segment that overlaps
-  /// what is there, the part before the next run is kept.
+  uint32_t runs() const { return runs_; }
+  /// Takes the frame in any case. `length_bytes` may be 0 for a lone FIN. Of a segment that
+  /// overlaps what is there, the part before the next run is kept.
   Inserted insert(ReorderPool& pool, uint32_t per_connection, rte_mbuf* frame,
                   uint32_t offset_bytes, uint32_t sequence, uint32_t length_bytes, bool fin);
   /// The next bytes to deliver.
@@ -58,20 +60,20 @@ class ReorderQueue {
     /// FIN is next behind them.
     bool fin;
   };
-  /// The first segment, cut to what comes from `expected` on, if there is no gap before it. It stays
-  /// until pop().
+  /// The first segment, cut to what comes from `expected` on, if there is no gap before it. It
+  /// stays until pop().
   bool ready(ReorderPool& pool, uint32_t expected, Ready& ready);
   void pop(ReorderPool& pool);
   void clear(ReorderPool& pool);
-  /// The runs as SACK blocks, the one that changed last first (RFC 2018 section 4). Returns how many,
-  /// at most `capacity`.
+  /// The runs as SACK blocks, the one that changed last first (RFC 2018 section 4). Returns how
+  /// many, at most `capacity`.
   uint32_t report(SackBlock* blocks, uint32_t capacity) const;
 
  private:
   EarlyRun* head_ = nullptr;
-  uint32_t segments_ = 0;
-  uint16_t runs_ = 0;
   uint32_t stamp_ = 0;
+  uint16_t segments_ = 0;
+  uint16_t runs_ = 0;
 };
 
 }  // namespace weir::net::tcp

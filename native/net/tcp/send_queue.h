@@ -82,7 +82,7 @@ class SendQueue {
   /// The first `count` bytes have been acknowledged.
   void remove(uint32_t count);
   void clear();
-  /// `offset_bytes` from the front, at most bytes().
+  /// `offset_bytes` from the front, at most bytes(); on a byte if there is one there.
   Cursor seek(uint32_t offset_bytes) const;
   /// Moves a cursor on by `bytes`, which the queue has behind it, onto a byte if there is one.
   void advance(Cursor& cursor, uint32_t bytes) const {
