@@ -48,6 +48,8 @@ void Tcp::State::read_sack(ControlBlock& block, const Segment& segment, AckNews&
         counters.add(Counter::tcp_dsacks_rx);
         if (block.undo_resent > 0) block.undo_resent--;
         block.rack.on_duplicate_sack(block.snd_una, block.snd_nxt);
+      } else {
+        counters.add(Counter::drop_tcp_sack);
       }
       continue;
     }
