@@ -33,8 +33,10 @@ struct StackConfig {
   uint32_t max_half_open = 4096;
   uint32_t max_time_wait = 16384;
   uint32_t max_neighbors = 1024;
-  /// Receive buffer per connection: the largest window it offers.
-  uint32_t receive_buffer_bytes = 256 * 1024;
+  /// Receive buffer per connection: the largest window it offers, and the one it begins with; it
+  /// grows while the peer fills it in every round trip.
+  uint32_t receive_buffer_bytes = 6 * 1024 * 1024;
+  uint32_t first_receive_buffer_bytes = 128 * 1024;
   /// Bytes a connection may have queued and unacknowledged; a send beyond it is refused.
   uint32_t send_buffer_bytes = 4 * 1024 * 1024;
   /// Bytes of payload that all connections together may hold by copy.
@@ -48,6 +50,16 @@ struct StackConfig {
   /// Ask for ECN on connections that we open; peers that ask get it in any case (RFC 3168).
   bool request_ecn = false;
   uint32_t time_wait_ms = 60'000;
+  /// Answer SYNs beyond max_half_open with cookies (RFC 4987); otherwise they are dropped.
+  bool syn_cookies = true;
+  /// A connection of which nothing was heard for so long is probed, every interval, so many times
+  /// (RFC 9293 section 3.8.4). 0 for never.
+  uint32_t keep_alive_idle_ms = 7'200'000;
+  uint32_t keep_alive_interval_ms = 75'000;
+  uint32_t keep_alive_probes = 9;
+  /// A connection whose bytes stay unacknowledged for so long ends (RFC 5482); 0: when
+  /// retransmission gives up.
+  uint32_t user_timeout_ms = 0;
 };
 
 /// Result of the calls by which a handler acts on a connection.

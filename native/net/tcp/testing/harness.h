@@ -111,6 +111,7 @@ class TcpTest : public LayerTest {
     config.max_connections = 64;
     config.max_listeners = 8;
     config.max_half_open = 32;
+    config.keep_alive_idle_ms = 0;
     config.max_time_wait = 32;
     config.receive_buffer_bytes = 64 * 1024 - 1;
     config.send_buffer_bytes = 1024 * 1024;
