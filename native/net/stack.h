@@ -18,6 +18,9 @@ struct InterfaceAddress {
   uint8_t prefix_bits;
 };
 
+/// How a congestion window grows: RFC 9438, or RFC 5681 and 6582.
+enum class CongestionControl : uint8_t { cubic, new_reno };
+
 struct StackConfig {
   std::array<uint8_t, 6> link_address{};
   InterfaceAddress address{};
@@ -37,8 +40,13 @@ struct StackConfig {
   /// Bytes of payload that all connections together may hold by copy.
   uint64_t send_copy_bytes = 64ull * 1024 * 1024;
   /// Out-of-order segments kept per connection (a whole receive buffer of full ones) and in all.
-  uint32_t max_reorder_segments = 256;
-  uint32_t max_reorder_segments_total = 8192;
+  uint32_t max_reorder_segments = 4608;
+  uint32_t max_reorder_segments_total = 16384;
+  /// Segments under way, of all connections.
+  uint32_t max_sent_segments = 1024 * 1024;
+  CongestionControl congestion_control = CongestionControl::cubic;
+  /// Ask for ECN on connections that we open; peers that ask get it in any case (RFC 3168).
+  bool request_ecn = false;
   uint32_t time_wait_ms = 60'000;
 };
 
