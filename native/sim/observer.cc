@@ -273,7 +273,12 @@ void Observer::on_input(Host& host, const Link::Arrival& arrival) {
       side.received.add(segment.sequence, segment.end());
   }
   if (!segment.has(kAck) || !side.syn_sent) return;
-  if (seq_lt(side.sent_end, segment.acknowledgement)) return;
+  // What the host has sent and lost itself was sent all the same.
+  const End& end = pair->ends[host.index()];
+  const uint32_t sent = end.connection == nullptr
+                            ? side.sent_end
+                            : seq_max(side.sent_end, host.stack().info(*end.connection).snd_max);
+  if (seq_lt(sent, segment.acknowledgement)) return;
   if (seq_lt(side.acknowledged, segment.acknowledgement))
     side.acknowledged = segment.acknowledgement;
   else

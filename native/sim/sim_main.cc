@@ -19,6 +19,7 @@ struct Options {
   uint64_t step = 1;
   std::string pcap;
   bool verbose = false;
+  bool stop = false;
 };
 
 [[noreturn]] void fail(const std::string& message) {
@@ -37,8 +38,8 @@ Options parse(int argc, char** argv) {
   Options options;
   for (int i = 1; i < argc; i++) {
     const std::string name = argv[i];
-    if (name == "--verbose") {
-      options.verbose = true;
+    if (name == "--verbose" || name == "--stop") {
+      (name == "--stop" ? options.stop : options.verbose) = true;
       continue;
     }
     if (i + 1 == argc) fail(name + " needs a value");
@@ -114,7 +115,7 @@ int main(int argc, char** argv) {
     if (outcome.failure.empty()) continue;
     failures++;
     // A failure may have left buffers behind; the next seed would be blamed for it.
-    if (!pools_a->are_full() || !pools_b->are_full()) break;
+    if (options.stop || !pools_a->are_full() || !pools_b->are_full()) break;
   }
   std::printf(
       "{\"seeds\":%llu,\"failures\":%llu,\"virtualSeconds\":%.0f,\"frames\":%llu,\"bytes\":%llu,"

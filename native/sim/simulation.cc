@@ -103,7 +103,7 @@ void Simulation::on_input(Host& host, const Link::Arrival& arrival) {
 
 void Simulation::on_discard(Host& host, const Link::Arrival& arrival) {
   note_loss(arrival.frame);
-  if (arrival.forged) meddlers_[host.index()]->forget_resets();
+  if (arrival.forged) meddlers_[host.index()]->forget();
 }
 
 void Simulation::after_input(Host& host, uint32_t received, uint32_t sent) {
@@ -111,7 +111,8 @@ void Simulation::after_input(Host& host, uint32_t received, uint32_t sent) {
   if (sent > kSentPerReceived * received + waiting_[index])
     fail("host " + std::string(index == 0 ? "A" : "B") + " answers " + std::to_string(received) +
          " frames with " + std::to_string(sent));
-  if (const char* wrong = meddlers_[index]->judge_resets()) fail(wrong);
+  if (const std::string wrong = meddlers_[index]->judge(); !wrong.empty())
+    fail("host " + std::string(index == 0 ? "A" : "B") + ": " + wrong);
 }
 
 void Simulation::before_flush(Host& host) {
