@@ -48,6 +48,8 @@ void Tcp::State::read_sack(ControlBlock& block, const Segment& segment, AckNews&
         counters.add(Counter::tcp_dsacks_rx);
         if (block.undo_resent > 0) block.undo_resent--;
         block.rack.on_duplicate_sack(block.snd_una, block.snd_nxt);
+      } else {
+        counters.add(Counter::drop_tcp_sack);
       }
       continue;
     }
@@ -87,6 +89,7 @@ void Tcp::State::mark_sack(ControlBlock& block, const SackBlock& sack, const Seg
 void Tcp::State::acknowledge_sent(ControlBlock& block, const Segment& segment, AckNews& news) {
   SentSegments& board = block.board;
   uint32_t ack = segment.acknowledgement;
+  bool marked = board.marked() || block.phase != Phase::open;
   while (SentSegment* sent = board.head()) {
     if (seq_gt(sent->end, ack)) {
       if (seq_lt(sent->sequence, ack)) {
@@ -97,7 +100,9 @@ void Tcp::State::acknowledge_sent(ControlBlock& block, const Segment& segment, A
     }
     if (!sent->sacked) {
       news.delivered += sent->length();
-      note_delivered(block, *sent, segment, news);
+      // In order, and each sent once: the first and the last say it all.
+      if (marked || news.first_rtt_us == 0 || sent->end == ack)
+        note_delivered(block, *sent, segment, news);
     }
     sent_pool.give_back(board.pop());
   }
@@ -122,14 +127,6 @@ bool Tcp::State::detect_losses(ControlBlock& block) {
     found = true;
   }
   return found;
-}
-
-uint32_t Tcp::State::pipe(const ControlBlock& block) const {
-  uint32_t out = block.snd_nxt - block.snd_una;
-  uint32_t arrived = block.board.sacked_bytes() + block.board.lost_bytes();
-  // Without SACK each duplicate says that one segment has left the network (RFC 6582 section 3.2).
-  if (!block.sack_permitted) arrived += block.duplicates * uint32_t{block.mss_bytes};
-  return out - std::min(out, arrived);
 }
 
 void Tcp::State::begin_undo(ControlBlock& block) {
@@ -208,6 +205,19 @@ void Tcp::State::take_acknowledgement(ControlBlock& block, const Segment& segmen
     news.delivered += block.mss_bytes;
   }
 
+  // Nothing is marked, nothing is being repaired, and it moves SND.UNA: what nearly all are.
+  if (advances && block.phase == Phase::open && !news.sacked && !block.tail_probe &&
+      !block.board.marked() && !(block.ecn && segment.has(kEce))) [[likely]] {
+    block.duplicates = 0;
+    block.reorder_at_us = UINT64_MAX;
+    grow_window(block, news, pipe_before);
+    set_loss_timer(block);
+    if (block.queue.bytes() != 0 || (block.close_requested && !block.fin_acknowledged()))
+      want_output(block);
+    if (bytes != 0 && block.wants_acknowledged) block.events->on_acknowledged(block, bytes);
+    return;
+  }
+
   find_losses(block, advances, news, pipe_before, flight);
   if (block.ecn && segment.has(kEce)) take_congestion_mark(block, pipe_before);
   if (advances && block.tail_probe && seq_ge(ack, block.tail_probe_end))
@@ -244,8 +254,6 @@ void Tcp::State::measure_round_trip(ControlBlock& block, const Segment& segment,
 void Tcp::State::find_losses(ControlBlock& block, bool advances, AckNews& news,
                              uint32_t pipe_before, uint32_t flight) {
   if (block.sack_permitted) {
-    // Nothing is marked and nothing was: the usual case.
-    if (!news.sacked && !block.board.marked() && block.phase == Phase::open) return;
     news.lost = detect_losses(block);
   } else if (block.phase == Phase::open || block.phase == Phase::reduced) {
     // RFC 6582 section 3.2 step 2: not for what a time-out sent again.
@@ -325,11 +333,16 @@ void Tcp::State::move_on(ControlBlock& block, bool advances, const AckNews& news
   }
   if (!advances || block.phase == Phase::reduced) return;
   if (block.phase == Phase::open) block.duplicates = 0;
-  uint32_t window = congestion.window_bytes();
-  bool limited = congestion.in_slow_start() ? pipe_before >= window / 2
-                                            : pipe_before + block.mss_bytes >= window;
-  congestion.on_ack(now_us, news.delivered, block.snd_una, block.snd_nxt, news.last_rtt_us,
-                    block.round_trip.smoothed_us(), limited);
+  grow_window(block, news, pipe_before);
+}
+
+/// A window that was not used does not grow (RFC 7661 section 4.3).
+void Tcp::State::grow_window(ControlBlock& block, const AckNews& news, uint32_t pipe_before) {
+  uint32_t window = block.congestion.window_bytes();
+  bool limited = block.congestion.in_slow_start() ? pipe_before >= window / 2
+                                                  : pipe_before + block.mss_bytes >= window;
+  block.congestion.on_ack(now_us, news.delivered, block.snd_una, block.snd_nxt, news.last_rtt_us,
+                          block.round_trip.smoothed_us(), limited);
 }
 
 // ---- timers ----

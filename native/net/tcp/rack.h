@@ -35,7 +35,8 @@ class Rack {
       reordering_seen_ = true;
     }
     auto rtt_us = static_cast<uint32_t>(std::min<uint64_t>(now_us - sent_us, UINT32_MAX));
-    if (retransmitted && (echoes_original || rtt_us < min_rtt_us_)) return;
+    if (retransmitted && (echoes_original || (min_rtt_us_ != UINT32_MAX && rtt_us < min_rtt_us_)))
+      return;
     if (sent_us > sent_us_ || (sent_us == sent_us_ && seq_gt(end, end_))) {
       sent_us_ = sent_us;
       end_ = end;

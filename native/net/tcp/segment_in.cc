@@ -269,7 +269,11 @@ bool Tcp::State::establish(ControlBlock& block) {
   if (block.state == tcp::State::syn_received) half_open--;
   bool retried = block.retries > 0;
   // Karn's algorithm: a SYN that was repeated is not timed.
-  if (!retried) block.round_trip.sample(static_cast<uint32_t>(now_us - block.opened_us));
+  if (!retried) {
+    auto rtt_us = static_cast<uint32_t>(std::max<uint64_t>(now_us - block.opened_us, 1));
+    block.round_trip.sample(rtt_us);
+    block.rack.measure(rtt_us, now_ms());
+  }
   block.state = tcp::State::established;
   block.retries = 0;
   block.loss_at_us = UINT64_MAX;

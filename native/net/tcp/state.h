@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <unordered_map>
 #include <vector>
@@ -146,7 +147,15 @@ struct Tcp::State {
   bool detect_losses(ControlBlock& block);
   void find_losses(ControlBlock& block, bool advances, AckNews& news, uint32_t pipe_before,
                    uint32_t flight);
-  uint32_t pipe(const ControlBlock& block) const;
+  /// Bytes under way: sent, and neither acknowledged nor sacked nor lost (RFC 6675 section 4).
+  static uint32_t pipe(const ControlBlock& block) {
+    uint32_t out = block.snd_nxt - block.snd_una;
+    uint32_t arrived = block.board.sacked_bytes() + block.board.lost_bytes();
+    // Without SACK each duplicate says that one segment has left the network (RFC 6582
+    // section 3.2).
+    if (!block.sack_permitted) arrived += block.duplicates * uint32_t{block.mss_bytes};
+    return out - std::min(out, arrived);
+  }
   void begin_undo(ControlBlock& block);
   void undo(ControlBlock& block);
   void enter_recovery(ControlBlock& block, uint32_t flight, uint32_t pipe_before);
@@ -154,6 +163,7 @@ struct Tcp::State {
   void end_tail_probe(ControlBlock& block, const AckNews& news, uint32_t pipe_before);
   void second_thoughts(ControlBlock& block, const Segment& segment, bool advances,
                        const AckNews& news);
+  void grow_window(ControlBlock& block, const AckNews& news, uint32_t pipe_before);
   void move_on(ControlBlock& block, bool advances, const AckNews& news, uint32_t pipe_before);
   void set_loss_timer(ControlBlock& block);
   bool may_probe_tail(const ControlBlock& block) const;

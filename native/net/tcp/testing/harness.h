@@ -152,6 +152,13 @@ class TcpTest : public LayerTest {
       batch.push_back(received(segment, source, known_good, pieces));
     tcp_->input(batch);
   }
+  /// One segment in a packet that a router has marked (RFC 3168 section 5).
+  void input_marked(const Bytes& segment, const Address& source) {
+    ip::Received marked = received(segment, source, false, {});
+    marked.ecn = 3;
+    tcp_->input({&marked, 1});
+    flush();
+  }
   void flush() { tcp_->flush(); }
 
   /// Lets time pass, as a worker does that has nothing to do but timers.
