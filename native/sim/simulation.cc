@@ -329,6 +329,11 @@ void Simulation::judge_end(Pair& pair, uint32_t host) {
       if (other.closed && end.closed_ns >= other.closed_ns + time_wait_ns &&
           end.received_bytes == other.send_bytes)
         return;
+      // A cookie that is too old, or finds no room, leaves nothing but a reset (RFC 4987
+      // section 3.6).
+      if (other.connection == nullptr && !other.closed &&
+          (overfull || peer.counters()[Counter::drop_tcp_cookie] != 0))
+        return;
       if (!went_wrong(other) && pair.listens && !pair.reset_injected && !meddled_acks_)
         complain("it was reset and nobody did that");
       return;
