@@ -295,7 +295,12 @@ void Simulation::judge_end(Pair& pair, uint32_t host) {
     return;
   }
   if (!end.closed) {
-    const bool waits_for_nobody = went_wrong(other) || !pair.listens || pair.reset_injected;
+    // Of an answer that carried a cookie nothing was kept: when the segment that brings it back is
+    // lost, only what follows it could tell (RFC 4987 section 3.6).
+    const bool forgotten = other.connection == nullptr && !other.closed &&
+                           peer.counters()[Counter::tcp_cookies_tx] != 0;
+    const bool waits_for_nobody =
+        went_wrong(other) || !pair.listens || pair.reset_injected || forgotten;
     if (end.connection == nullptr) {
       // It never came to be here; then the other end has given up on it.
       if (!pair.tried || !waits_for_nobody) complain("it never began");
