@@ -243,7 +243,8 @@ Napi::Value start_dataplane(const Napi::CallbackInfo& info) {
   stack.address = {parse_address(env, cidr.substr(0, slash)),
                    static_cast<uint8_t>(std::stoi(cidr.substr(slash + 1)))};
   std::string gateway = text_of(port, "gateway");
-  if (!gateway.empty()) stack.gateway = parse_address(env, gateway);
+  if (!gateway.empty())
+    stack.routes = {weir::net::Route::default_through(parse_address(env, gateway))};
   stack.max_connections = number_of(worker, "maxConnections");
   config.worker.batch = number_of(worker, "batch");
   config.worker.spin_us = number_of(worker, "spinUs");

@@ -105,7 +105,7 @@ class Client final : public net::FlowEvents, public net::FrameSink {
       : port_(port), frames_(frames), counters_(values_) {
     net::StackConfig config;
     config.link_address = port.link_address();
-    config.address = {net::Address::v4(kClient), 24};
+    config.addresses = {{net::Address::v4(kClient), 24}};
     stack_ = std::make_unique<net::Stack>(
         config, net::Environment{*this, random_, counters_, headers, frames});
   }

@@ -20,8 +20,8 @@ class SenderTest : public LayerTest {
  protected:
   static StackConfig config() {
     StackConfig config;
-    config.address = {Address::v4(kOwn), 24};
-    config.gateway = Address::v4(kGateway);
+    config.addresses = {{Address::v4(kOwn), 24}};
+    config.routes = {Route::default_through(Address::v4(kGateway))};
     return config;
   }
   SenderTest() { neighbors_.learn(Address::v4(kPeer), kPeerLink, resolver_); }
@@ -34,7 +34,8 @@ class SenderTest : public LayerTest {
   Routing routing_{config()};
   link::Ethernet ethernet_{kOwnLink, environment_};
   link::NeighborCache neighbors_{{}, clock_, environment_, ethernet_, listener_};
-  Sender sender_{environment_, routing_, neighbors_, resolver_, 1500};
+  Sender sender_{clock_,     environment_, routing_,  ethernet_,
+                 neighbors_, resolver_,    resolver_, 1500};
 };
 
 TEST_F(SenderTest, PutsHeadersBeforeAPacket) {

@@ -18,11 +18,19 @@ class IgnoringListener final : public UnreachableListener {
   void on_unreachable(const rte_mbuf*) override {}
 };
 
+class KeepingAddressListener final : public AddressListener {
+ public:
+  void on_address_assigned(const Address& address) override { assigned.push_back(address); }
+  void on_address_duplicate(const Address& address) override { duplicates.push_back(address); }
+  std::vector<Address> assigned;
+  std::vector<Address> duplicates;
+};
+
 class ArpTest : public LayerTest {
  protected:
   static StackConfig config() {
     StackConfig config;
-    config.address = {Address::v4(kOwn), 24};
+    config.addresses = {{Address::v4(kOwn), 24}};
     return config;
   }
   void input(std::span<const uint8_t> packet, std::initializer_list<size_t> segments = {}) {
@@ -31,10 +39,11 @@ class ArpTest : public LayerTest {
   State state(uint32_t address) const { return neighbors_.state_of(Address::v4(address)); }
 
   IgnoringListener listener_;
+  KeepingAddressListener addresses_;
   ip::Routing routing_{config()};
   Ethernet ethernet_{kOwnLink, environment_};
   NeighborCache neighbors_{{}, clock_, environment_, ethernet_, listener_};
-  link::Arp arp_{clock_, environment_, routing_, ethernet_, neighbors_};
+  link::Arp arp_{clock_, environment_, routing_, ethernet_, neighbors_, addresses_};
 };
 
 TEST_F(ArpTest, AnswersARequestForOurAddressAndLearnsWhoAsked) {
