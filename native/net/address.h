@@ -23,8 +23,8 @@ struct Address {
     return a;
   }
   /// The eight groups of an IPv6 address: fe80::1 = v6(0xfe80, 0, 0, 0, 0, 0, 0, 1).
-  static constexpr Address v6(uint16_t a, uint16_t b, uint16_t c, uint16_t d, uint16_t e, uint16_t f,
-                              uint16_t g, uint16_t h) {
+  static constexpr Address v6(uint16_t a, uint16_t b, uint16_t c, uint16_t d, uint16_t e,
+                              uint16_t f, uint16_t g, uint16_t h) {
     Address address;
     int at = 0;
     for (const uint16_t group : {a, b, c, d, e, f, g, h}) {

@@ -213,10 +213,10 @@ struct Stack::Layers final : icmp::ErrorListener,
     tcp.run_timers();
   }
   uint64_t next_deadline_us() const {
-    return std::min({routing.next_deadline_us(), groups.next_deadline_us(),
-                     arp.next_deadline_us(), discovery.next_deadline_us(),
-                     routers.next_deadline_us(), neighbors.next_deadline_us(),
-                     ip_input.next_deadline_us(), tcp.next_deadline_us()});
+    return std::min({routing.next_deadline_us(), groups.next_deadline_us(), arp.next_deadline_us(),
+                     discovery.next_deadline_us(), routers.next_deadline_us(),
+                     neighbors.next_deadline_us(), ip_input.next_deadline_us(),
+                     tcp.next_deadline_us()});
   }
 
   Clock clock;

@@ -38,7 +38,8 @@ struct Route {
 inline constexpr uint16_t kMinMtuV6Bytes = 1280;
 /// RFC 1122 section 3.3.3: a host of IPv4 takes datagrams of this length.
 inline constexpr uint16_t kMinMtuV4Bytes = 576;
-/// Longest IP packet of a link. TCP puts a copied segment into one buffer of Environment::frame_pool.
+/// Longest IP packet of a link. TCP puts a copied segment into one buffer of
+/// Environment::frame_pool.
 inline constexpr uint16_t kMaxMtuBytes = 2048;
 inline constexpr uint32_t kMaxConfiguredAddresses = 16;
 inline constexpr uint32_t kMaxConfiguredRoutes = 32;

@@ -40,8 +40,8 @@ std::string check(const StackConfig& config) {
   const bool speaks_v6 = routing.speaks_v6();
   const uint16_t least = speaks_v6 ? kMinMtuV6Bytes : kMinMtuV4Bytes;
   if (config.mtu_bytes < least)
-    return "an MTU of " + std::to_string(config.mtu_bytes) + " is too small: " +
-           (speaks_v6 ? "IPv6" : "IPv4") + " needs " + std::to_string(least);
+    return "an MTU of " + std::to_string(config.mtu_bytes) +
+           " is too small: " + (speaks_v6 ? "IPv6" : "IPv4") + " needs " + std::to_string(least);
   if (config.mtu_bytes > kMaxMtuBytes)
     return "an MTU of " + std::to_string(config.mtu_bytes) + " is too large: packet buffers hold " +
            std::to_string(kMaxMtuBytes) + " bytes; set the interface's MTU to that or less";

@@ -45,8 +45,8 @@ inline Bytes udp6(std::span<const uint8_t> payload, uint16_t destination_port, u
   put16(datagram, 2, destination_port);
   put16(datagram, 4, static_cast<uint16_t>(8 + payload.size()));
   datagram = datagram + payload;
-  const uint16_t checksum = plain_checksum(
-      datagram, plain_pseudo_sum(ip.source, ip.destination, 17, datagram.size()));
+  const uint16_t checksum =
+      plain_checksum(datagram, plain_pseudo_sum(ip.source, ip.destination, 17, datagram.size()));
   put16(datagram, 6, checksum == 0 ? 0xffff : checksum);
   return datagram;
 }

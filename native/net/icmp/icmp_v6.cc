@@ -28,14 +28,15 @@ constexpr uint8_t kEchoReply = 129;
 constexpr uint8_t kPortUnreachable = 4;
 constexpr uint8_t kReassembly = 1;
 
-/// Where ICMPv6 says what it is, if the packet at `frame` is of it: then whether it is an error or a
-/// redirect, about which nobody is told (RFC 4443 section 2.4 (e.1) and (e.2)).
+/// Where ICMPv6 says what it is, if the packet at `frame` is of it: then whether it is an error or
+/// a redirect, about which nobody is told (RFC 4443 section 2.4 (e.1) and (e.2)).
 bool is_error_or_redirect(const rte_mbuf* frame) {
   uint8_t bytes[8];
   const auto read = [&](uint32_t offset) {
     return static_cast<const uint8_t*>(rte_pktmbuf_read(frame, offset, sizeof bytes, bytes));
   };
-  uint8_t next = rte_pktmbuf_mtod_offset(frame, const ip::Ipv6Header*, link::kHeaderBytes)->next_header;
+  uint8_t next =
+      rte_pktmbuf_mtod_offset(frame, const ip::Ipv6Header*, link::kHeaderBytes)->next_header;
   uint32_t at = link::kHeaderBytes + sizeof(ip::Ipv6Header);
   constexpr int kMaxHeaders = 10;
   for (int i = 0; i < kMaxHeaders; i++) {
@@ -90,8 +91,8 @@ bool IcmpV6::check(const ip::Incoming& message, uint8_t& type) {
 
 void IcmpV6::input(const ip::Incoming& message) {
   const ip::Received& received = message.received;
-  const auto header = *rte_pktmbuf_mtod_offset(received.frame, const IcmpHeader*,
-                                               received.transport_offset_bytes);
+  const auto header =
+      *rte_pktmbuf_mtod_offset(received.frame, const IcmpHeader*, received.transport_offset_bytes);
   switch (header.type) {
     case kEchoRequest:
       return answer_echo(message);
@@ -172,8 +173,7 @@ bool IcmpV6::process_error(const ip::Received& message, uint8_t type, uint8_t co
     const auto* header =
         rte_pktmbuf_mtod_offset(message.frame, const IcmpHeader*, message.transport_offset_bytes);
     error = {ip::DeliveryError::Kind::too_big,
-             static_cast<uint16_t>(
-                 std::min<uint32_t>(rte_be_to_cpu_32(header->rest), UINT16_MAX))};
+             static_cast<uint16_t>(std::min<uint32_t>(rte_be_to_cpu_32(header->rest), UINT16_MAX))};
   }
   return listener_.on_icmp_error(protocol, local, Address::v6(quoted->destination),
                                  {bytes + at, quoted_bytes - at}, error);
@@ -183,8 +183,8 @@ void IcmpV6::send_port_unreachable(const ip::Received& cause) {
   send_error(cause, kDestinationUnreachable, kPortUnreachable, 0);
 }
 
-void IcmpV6::send_parameter_problem(const ip::Received& cause, uint8_t code,
-                                    uint32_t pointer_bytes, bool even_to_group) {
+void IcmpV6::send_parameter_problem(const ip::Received& cause, uint8_t code, uint32_t pointer_bytes,
+                                    bool even_to_group) {
   send_error(cause, kParameterProblem, code, rte_cpu_to_be_32(pointer_bytes), even_to_group);
 }
 
@@ -204,8 +204,8 @@ void IcmpV6::send_error(const ip::Received& cause, uint8_t type, uint8_t code, u
   const uint32_t available =
       cause.transport_offset_bytes - link::kHeaderBytes + cause.transport_bytes;
   // As much as fits into what every link takes (section 2.4 (c)).
-  const uint32_t quoted_bytes = std::min<uint32_t>(
-      available, kMinMtuV6Bytes - sizeof(ip::Ipv6Header) - sizeof(IcmpHeader));
+  const uint32_t quoted_bytes =
+      std::min<uint32_t>(available, kMinMtuV6Bytes - sizeof(ip::Ipv6Header) - sizeof(IcmpHeader));
   rte_mbuf* packet = rte_pktmbuf_alloc(environment_.frame_pool);
   char* start =
       packet == nullptr

@@ -27,8 +27,8 @@ class ExtensionHeaders {
     problem,
   };
 
-  /// `ip_offset_bytes`: where the IPv6 header starts; `end_bytes`: where the packet ends. Both count
-  /// from the frame's first byte.
+  /// `ip_offset_bytes`: where the IPv6 header starts; `end_bytes`: where the packet ends. Both
+  /// count from the frame's first byte.
   ExtensionHeaders(rte_mbuf* frame, uint32_t ip_offset_bytes, uint32_t end_bytes);
 
   Outcome walk();
@@ -51,7 +51,9 @@ class ExtensionHeaders {
  private:
   Outcome problem(uint8_t code, uint32_t at_bytes, bool even_to_group = false);
   Outcome walk_options(uint32_t from_bytes, uint32_t to_bytes, bool& passed);
-  const uint8_t* at(uint32_t offset) const { return rte_pktmbuf_mtod_offset(frame_, const uint8_t*, offset); }
+  const uint8_t* at(uint32_t offset) const {
+    return rte_pktmbuf_mtod_offset(frame_, const uint8_t*, offset);
+  }
 
   rte_mbuf* frame_;
   uint32_t ip_offset_bytes_;

@@ -203,7 +203,8 @@ bool Input::receive_v6(rte_mbuf* frame, bool to_link_group, Incoming& incoming) 
       [[unlikely]]
     return drop(frame, Counter::drop_ip_foreign);
   const bool from_nobody = source == Address{};
-  if ((!from_nobody && !routing_.is_station(source)) || routing_.is_local(source)) [[unlikely]]
+  if ((!from_nobody && (source.is_v4() || !routing_.is_station(source))) ||
+      routing_.is_local(source)) [[unlikely]]
     return drop(frame, Counter::drop_ip_source);
 
   incoming.had_fragment_header = false;
@@ -286,8 +287,7 @@ rte_mbuf* Input::reassemble_v6(rte_mbuf* frame, ExtensionHeaders& headers, uint3
     // All headers, the transport's too, stand in the first fragment (RFC 7112 section 5).
     ExtensionHeaders rest = headers;
     const auto outcome = rest.walk_behind_fragment();
-    if (outcome == ExtensionHeaders::Outcome::fragment)
-      return refuse(Counter::drop_ip_extension);
+    if (outcome == ExtensionHeaders::Outcome::fragment) return refuse(Counter::drop_ip_extension);
     if (outcome == ExtensionHeaders::Outcome::drop ||
         (outcome == ExtensionHeaders::Outcome::transport &&
          rest.offset_bytes + least_header_bytes(rest.protocol) > end_bytes))
@@ -295,11 +295,10 @@ rte_mbuf* Input::reassemble_v6(rte_mbuf* frame, ExtensionHeaders& headers, uint3
   }
   uint32_t payload_bytes = 0;
   if (!is_whole) {
-    frame = reassembly_.add(
-        {.source = source,
-         .destination = destination,
-         .identification = rte_be_to_cpu_32(fragment.identification_be)},
-        {frame, header_bytes, offset_bytes, length_bytes, more}, payload_bytes);
+    frame = reassembly_.add({.source = source,
+                             .destination = destination,
+                             .identification = rte_be_to_cpu_32(fragment.identification_be)},
+                            {frame, header_bytes, offset_bytes, length_bytes, more}, payload_bytes);
     if (frame == nullptr) return nullptr;
   }
   // The fragment header goes: what stands before it moves over it. Of several fragments the first

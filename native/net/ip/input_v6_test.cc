@@ -17,9 +17,7 @@ class KeepingProblems final : public ProblemListener {
                             bool even_to_group) override {
     problems.push_back({code, pointer, even_to_group});
   }
-  void on_reassembly_timeout(const Received& first) override {
-    timeouts.push_back(first.source);
-  }
+  void on_reassembly_timeout(const Received& first) override { timeouts.push_back(first.source); }
   std::vector<Problem> problems;
   std::vector<Address> timeouts;
 };
@@ -53,7 +51,8 @@ class InputV6Test : public LayerTest {
     ASSERT_EQ(all.size(),
               incoming_.received.transport_offset_bytes + incoming_.received.transport_bytes);
     transport_.assign(all.begin() + incoming_.received.transport_offset_bytes, all.end());
-    EXPECT_GE(packet->data_len, std::min<size_t>(all.size(), incoming_.received.transport_offset_bytes + 60));
+    EXPECT_GE(packet->data_len,
+              std::min<size_t>(all.size(), incoming_.received.transport_offset_bytes + 60));
     rte_pktmbuf_free(packet);
   }
   /// Extension header: next header, body; padded to 8.
@@ -100,8 +99,8 @@ TEST_F(InputV6Test, DropsWhatIsMalformedOrForOthers) {
                          other.is_v6_multicast()));
   EXPECT_FALSE(receive(good, true)) << "for us alone, but sent to a group of the link";
   EXPECT_EQ(count(Counter::drop_ip_foreign), 6u);
-  for (const Address& source : {kOwn6, kAllNodes, Address::v4(kPeer), Address{},
-                                Address::v6(0, 0, 0, 0, 0, 0, 0, 1)})
+  for (const Address& source :
+       {kOwn6, kAllNodes, Address::v4(kPeer), Address{}, Address::v6(0, 0, 0, 0, 0, 0, 0, 1)})
     EXPECT_FALSE(receive(ipv6(pattern(20), {.protocol = 6, .source = source})));
   EXPECT_EQ(count(Counter::drop_ip_source), 5u);
 }
@@ -212,8 +211,8 @@ TEST_F(InputV6Test, AtomicFragmentsAreWhole) {
   EXPECT_EQ(transport_, pattern(40));
   EXPECT_TRUE(incoming_.had_fragment_header);
   EXPECT_EQ(input_.waiting_packets(), 1u) << "the other one still waits (RFC 6946)";
-  EXPECT_FALSE(receive(ipv6(fragment6(44, 0, false, 5, fragment6(6, 0, false, 6, pattern(40))),
-                            {.protocol = 44})))
+  EXPECT_FALSE(receive(
+      ipv6(fragment6(44, 0, false, 5, fragment6(6, 0, false, 6, pattern(40))), {.protocol = 44})))
       << "a fragment in a fragment";
 }
 
@@ -221,8 +220,8 @@ TEST_F(InputV6Test, TheFirstFragmentHoldsAllHeaders) {
   EXPECT_FALSE(receive(ipv6(fragment6(6, 0, true, 5, pattern(16)), {.protocol = 44})));
   ASSERT_EQ(problems_.problems.size(), 1u);
   EXPECT_EQ(problems_.problems[0].code, 3);
-  EXPECT_FALSE(receive(
-      ipv6(fragment6(60, 0, true, 5, extension(6, {1, 4, 0, 0, 0, 0})), {.protocol = 44})));
+  EXPECT_FALSE(
+      receive(ipv6(fragment6(60, 0, true, 5, extension(6, {1, 4, 0, 0, 0, 0})), {.protocol = 44})));
   EXPECT_EQ(problems_.problems.size(), 2u);
   // A length that is no multiple of 8, and one that would go beyond the longest packet.
   EXPECT_FALSE(receive(ipv6(fragment6(17, 0, true, 5, pattern(15)), {.protocol = 44})));

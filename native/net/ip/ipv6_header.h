@@ -14,7 +14,9 @@ struct __attribute__((packed)) Ipv6Header {
   uint8_t source[16];
   uint8_t destination[16];
 
-  uint8_t version() const { return static_cast<uint8_t>(__builtin_bswap32(version_class_flow_be) >> 28); }
+  uint8_t version() const {
+    return static_cast<uint8_t>(__builtin_bswap32(version_class_flow_be) >> 28);
+  }
   uint8_t ecn() const { return __builtin_bswap32(version_class_flow_be) >> 20 & 3; }
 };
 static_assert(sizeof(Ipv6Header) == 40);

@@ -45,9 +45,8 @@ void PathMtuCache::lower(const Address& destination, uint16_t mtu_bytes, uint16_
   if (taken > known || (taken == known && (!lets_fragment || is_below_least(destination)))) return;
 
   Entry* set = &entries_[set_of(destination) * kWays];
-  Entry* chosen = std::min_element(set, set + kWays, [](const Entry& a, const Entry& b) {
-    return a.expires_us < b.expires_us;
-  });
+  Entry* chosen = std::min_element(
+      set, set + kWays, [](const Entry& a, const Entry& b) { return a.expires_us < b.expires_us; });
   for (uint32_t i = 0; i < kWays; i++)
     if (set[i].destination == destination && set[i].expires_us != 0) chosen = &set[i];
   *chosen = {destination, taken, lets_fragment, clock_.now_us + kLifetimeUs};

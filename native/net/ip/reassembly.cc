@@ -216,13 +216,12 @@ void Reassembly::run_timers() {
     // RFC 792 and RFC 8200 section 4.5: only who sent the first fragment is told.
     const Piece& first = datagram.pieces[0];
     if (datagram.count > 0 && first.offset_bytes == 0)
-      listener_.on_reassembly_timeout(
-          {.frame = first.frame,
-           .transport_offset_bytes = first.header_bytes,
-           .transport_bytes = first.length_bytes,
-           .source = datagram.key.source,
-           .destination = datagram.key.destination,
-           .checksum_known_good = false});
+      listener_.on_reassembly_timeout({.frame = first.frame,
+                                       .transport_offset_bytes = first.header_bytes,
+                                       .transport_bytes = first.length_bytes,
+                                       .source = datagram.key.source,
+                                       .destination = datagram.key.destination,
+                                       .checksum_known_good = false});
     drop(datagram, Counter::drop_fragment_timeout);
   }
   find_deadline();

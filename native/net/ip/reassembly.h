@@ -20,8 +20,8 @@ struct FragmentKey {
   friend bool operator==(const FragmentKey&, const FragmentKey&) = default;
 };
 
-/// One fragment. `frame` holds `header_bytes` of link and IP headers, then `length_bytes` that belong
-/// at `offset_bytes` of the packet's payload.
+/// One fragment. `frame` holds `header_bytes` of link and IP headers, then `length_bytes` that
+/// belong at `offset_bytes` of the packet's payload.
 struct Fragment {
   rte_mbuf* frame;
   uint32_t header_bytes;
@@ -68,9 +68,9 @@ class Reassembly {
   Reassembly(const Reassembly&) = delete;
   Reassembly& operator=(const Reassembly&) = delete;
 
-  /// Takes ownership of a fragment's frame. Returns the packet when it is whole: a chain that begins
-  /// with the headers of the first fragment, as they were, and then has `payload_bytes`. Else
-  /// nullptr.
+  /// Takes ownership of a fragment's frame. Returns the packet when it is whole: a chain that
+  /// begins with the headers of the first fragment, as they were, and then has `payload_bytes`.
+  /// Else nullptr.
   rte_mbuf* add(const FragmentKey& key, const Fragment& fragment, uint32_t& payload_bytes);
 
   void run_timers();

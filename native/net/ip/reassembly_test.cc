@@ -27,11 +27,11 @@ class ReassemblyTest : public LayerTest {
     const Bytes headers(34, 0xaa);
     const Bytes bytes = headers + std::span(whole_).subspan(from, to - from) + Bytes(5, 0xbb);
     uint32_t payload_bytes = 0;
-    rte_mbuf* packet = reassembly_->add(
-        {Address::v4(source), Address::v4(kOwn), identification, 17},
-        {frame(bytes), 34, static_cast<uint32_t>(from), static_cast<uint32_t>(to - from),
-         to < whole_.size()},
-        payload_bytes);
+    rte_mbuf* packet =
+        reassembly_->add({Address::v4(source), Address::v4(kOwn), identification, 17},
+                         {frame(bytes), 34, static_cast<uint32_t>(from),
+                          static_cast<uint32_t>(to - from), to < whole_.size()},
+                         payload_bytes);
     if (packet == nullptr) return std::nullopt;
     rte_mbuf_sanity_check(packet, 1);
     Bytes all = bytes_of(packet);

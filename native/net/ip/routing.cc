@@ -57,8 +57,8 @@ Address solicited_node_group(const Address& address) {
 Routing::Routing(const StackConfig& config) {
   using State = LocalAddress::State;
   for (const InterfaceAddress& own : config.addresses) {
-    const bool probes = own.address.is_v4() ? config.probe_v4_addresses
-                                            : config.duplicate_address_probes > 0;
+    const bool probes =
+        own.address.is_v4() ? config.probe_v4_addresses : config.duplicate_address_probes > 0;
     add_address(own.address, own.prefix_bits, Origin::configured,
                 probes ? State::tentative : State::assigned);
     speaks_v6_ |= !own.address.is_v4();
@@ -181,10 +181,9 @@ LocalAddress* Routing::find(const Address& address) {
 }
 
 uint32_t Routing::address_count() const {
-  return static_cast<uint32_t>(
-      std::count_if(addresses_.begin(), addresses_.end(), [](const LocalAddress& own) {
-        return own.state != LocalAddress::State::free;
-      }));
+  return static_cast<uint32_t>(std::count_if(
+      addresses_.begin(), addresses_.end(),
+      [](const LocalAddress& own) { return own.state != LocalAddress::State::free; }));
 }
 
 void Routing::commit() {
@@ -306,8 +305,9 @@ void Routing::sort_routes() {
 
 void Routing::run_timers(uint64_t now_us) {
   if (now_us < next_expiry_us_) return;
-  const auto end = std::remove_if(routes_.begin(), routes_.begin() + route_count_,
-                                  [&](const Entry& route) { return route.valid_until_us <= now_us; });
+  const auto end =
+      std::remove_if(routes_.begin(), routes_.begin() + route_count_,
+                     [&](const Entry& route) { return route.valid_until_us <= now_us; });
   route_count_ = static_cast<uint32_t>(end - routes_.begin());
   for (LocalAddress& own : addresses_) {
     if (own.state == LocalAddress::State::free) continue;

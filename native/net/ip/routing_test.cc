@@ -73,7 +73,9 @@ TEST(RoutingTest, TheLongestPrefixCounts) {
 }
 
 /// 2001:db8:`net`::`host`.
-Address v6(uint16_t net, uint16_t host) { return Address::v6(0x2001, 0xdb8, net, 0, 0, 0, 0, host); }
+Address v6(uint16_t net, uint16_t host) {
+  return Address::v6(0x2001, 0xdb8, net, 0, 0, 0, 0, host);
+}
 
 StackConfig config_v6() {
   StackConfig config;
@@ -189,7 +191,8 @@ TEST(RoutingTest, RemovesWhatAnAddressBrought) {
 TEST(RoutingTest, IsBounded) {
   Routing routing(config_v6());
   uint32_t added = 0;
-  while (routing.add_address(v6(9, 1 + added), 64, Origin::router, State::assigned, false) != nullptr)
+  while (routing.add_address(v6(9, 1 + added), 64, Origin::router, State::assigned, false) !=
+         nullptr)
     added++;
   EXPECT_EQ(added, Routing::kMaxAddresses - 3);
   added = 0;
@@ -226,10 +229,9 @@ TEST(CheckTest, SaysWhatIsWrong) {
   EXPECT_NE(with([](StackConfig& c) { c.routes = {Route::default_through(Address::v4(kOwn))}; }),
             "");
   EXPECT_NE(with([](StackConfig& c) { c.routes = {{v6(2, 0), 64, Address::v4(kPeer)}}; }), "");
-  EXPECT_NE(with([](StackConfig& c) {
-              c.routes.assign(33, Route::default_through(Address::v4(kPeer)));
-            }),
-            "");
+  EXPECT_NE(
+      with([](StackConfig& c) { c.routes.assign(33, Route::default_through(Address::v4(kPeer))); }),
+      "");
 }
 
 }  // namespace

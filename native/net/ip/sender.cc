@@ -49,8 +49,7 @@ void Sender::send(rte_mbuf* packet, const Address& source, const Address& destin
     return drop(Counter::drop_ip_no_route);
   const bool is_v4 = destination.is_v4();
   const uint32_t total_bytes =
-      packet->pkt_len +
-      static_cast<uint32_t>(is_v4 ? sizeof(Ipv4Header) : sizeof(Ipv6Header));
+      packet->pkt_len + static_cast<uint32_t>(is_v4 ? sizeof(Ipv4Header) : sizeof(Ipv6Header));
   if (options.may_fragment) {
     const uint16_t path_bytes = mtu_bytes(destination);
     if (total_bytes > path_bytes)
@@ -175,10 +174,10 @@ void Sender::send_fragments(rte_mbuf* packet, const Address& source, const Addre
           reinterpret_cast<FragmentHeader*>(rte_pktmbuf_prepend(piece, sizeof(FragmentHeader)));
       written = fragment != nullptr;
       if (written) {
-        *fragment = {protocol, 0,
-                     rte_cpu_to_be_16(
-                         static_cast<uint16_t>(offset_bytes | (more ? kMoreFragmentsV6 : 0))),
-                     rte_cpu_to_be_32(identification)};
+        *fragment = {
+            protocol, 0,
+            rte_cpu_to_be_16(static_cast<uint16_t>(offset_bytes | (more ? kMoreFragmentsV6 : 0))),
+            rte_cpu_to_be_32(identification)};
         written = write_header_v6(piece, source, destination, kNextFragment, options);
       }
     }

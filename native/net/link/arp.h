@@ -33,8 +33,8 @@ class Arp : public Resolver {
   void input(rte_mbuf* frame);
   void solicit(const Address& target, const LinkAddress* known) override;
 
-  /// Probes for tentative addresses (RFC 5227 section 2.1.1) and announces the others twice (section
-  /// 2.3).
+  /// Probes for tentative addresses (RFC 5227 section 2.1.1) and announces the others twice
+  /// (section 2.3).
   void run_timers();
   uint64_t next_deadline_us() const { return deadline_us_; }
   /// There is an address to probe for or to announce.

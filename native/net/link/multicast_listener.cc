@@ -80,9 +80,9 @@ void MulticastListener::run_timers() {
   if (clock_.now_us >= change_at_us_) {
     report(kChangeToExclude, nullptr);
     changes_left_--;
-    change_at_us_ = changes_left_ == 0 ? UINT64_MAX
-                                       : clock_.now_us + 1 +
-                                             environment_.random.next() % kUnsolicitedIntervalUs;
+    change_at_us_ = changes_left_ == 0
+                        ? UINT64_MAX
+                        : clock_.now_us + 1 + environment_.random.next() % kUnsolicitedIntervalUs;
   }
   if (clock_.now_us >= answer_at_us_) {
     answer_at_us_ = UINT64_MAX;
@@ -93,8 +93,8 @@ void MulticastListener::run_timers() {
 void MulticastListener::report(uint8_t record_type, const Address* only) {
   rte_mbuf* packet = rte_pktmbuf_alloc(environment_.frame_pool);
   if (packet == nullptr) return environment_.counters.add(Counter::drop_no_mbuf);
-  auto* header = reinterpret_cast<icmp::IcmpHeader*>(
-      rte_pktmbuf_append(packet, sizeof(icmp::IcmpHeader)));
+  auto* header =
+      reinterpret_cast<icmp::IcmpHeader*>(rte_pktmbuf_append(packet, sizeof(icmp::IcmpHeader)));
   std::array<Address, ip::Routing::kMaxAddresses> groups;
   uint16_t count = 0;
   for (const ip::LocalAddress& own : routing_.addresses()) {
@@ -116,7 +116,8 @@ void MulticastListener::report(uint8_t record_type, const Address* only) {
   std::memcpy(rte_pktmbuf_prepend(packet, sizeof kRouterAlertHeader), kRouterAlertHeader,
               sizeof kRouterAlertHeader);
   environment_.counters.add(Counter::mld_tx);
-  sender_.send_on_link(packet, source, kReportGroup, ip::kNextHopByHop, link_group(kReportGroup), 1);
+  sender_.send_on_link(packet, source, kReportGroup, ip::kNextHopByHop, link_group(kReportGroup),
+                       1);
 }
 
 }  // namespace weir::net::link

@@ -63,8 +63,7 @@ void NeighborDiscovery::input_solicitation(const ip::Incoming& message) {
   const bool has_link = solicitation.link_address(kOptionSourceLink, link_address);
   // RFC 4861 section 7.1.1: who has no address asks in the group and cannot be answered.
   if (target.is_v6_multicast() ||
-      (from_nobody &&
-       (has_link || received.destination != ip::solicited_node_group(target))))
+      (from_nobody && (has_link || received.destination != ip::solicited_node_group(target))))
     return environment_.counters.add(Counter::drop_nd_malformed);
 
   ip::LocalAddress* own = routing_.find(target);
@@ -84,8 +83,8 @@ void NeighborDiscovery::input_solicitation(const ip::Incoming& message) {
   if (has_link) {
     neighbors_.note(received.source, link_address, *this);
   } else {
-    // A unicast poll of one that knows us may leave it out (section 4.3): it is where the frame came
-    // from.
+    // A unicast poll of one that knows us may leave it out (section 4.3): it is where the frame
+    // came from.
     link_address = rte_pktmbuf_mtod(received.frame, const EthernetHeader*)->source;
   }
   send_advertisement(target, received.source, link_address, true);

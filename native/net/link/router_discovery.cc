@@ -45,8 +45,7 @@ RouterDiscovery::RouterDiscovery(const Clock& clock, const Environment& environm
       solicit_at_us_(accepts ? 0 : UINT64_MAX) {}
 
 uint64_t RouterDiscovery::until_us(uint32_t lifetime_s) const {
-  return lifetime_s == kForever ? UINT64_MAX
-                                : clock_.now_us + uint64_t{lifetime_s} * 1'000'000;
+  return lifetime_s == kForever ? UINT64_MAX : clock_.now_us + uint64_t{lifetime_s} * 1'000'000;
 }
 
 void RouterDiscovery::run_timers() {
@@ -167,9 +166,8 @@ void RouterDiscovery::make_address(const Address& prefix, uint32_t valid_s, uint
     if (own->origin != ip::Origin::router) return;
     own->preferred_until_us = preferred_us;
     // Section 5.5.3 (e): a short life comes only near its natural end.
-    const uint64_t left_us = own->valid_until_us == UINT64_MAX
-                                 ? UINT64_MAX
-                                 : own->valid_until_us - clock_.now_us;
+    const uint64_t left_us =
+        own->valid_until_us == UINT64_MAX ? UINT64_MAX : own->valid_until_us - clock_.now_us;
     if (valid_us == UINT64_MAX || valid_us - clock_.now_us > kTwoHoursUs ||
         valid_us - clock_.now_us > left_us)
       own->valid_until_us = valid_us;

@@ -12,8 +12,9 @@
 
 namespace weir::net::link {
 
-/// What routers say of the link (RFC 4861 section 6.3): default routes, prefixes on the link, MTU and
-/// hop limit, name servers (RFC 8106); and from prefixes our own addresses (RFC 4862 section 5.5).
+/// What routers say of the link (RFC 4861 section 6.3): default routes, prefixes on the link, MTU
+/// and hop limit, name servers (RFC 8106); and from prefixes our own addresses (RFC 4862
+/// section 5.5).
 class RouterDiscovery {
  public:
   /// Default routers and name servers that are kept.
@@ -31,7 +32,9 @@ class RouterDiscovery {
   /// Asks for routers until one answers (RFC 4861 section 6.3.7, RFC 7559).
   void run_timers();
   uint64_t next_deadline_us() const { return solicit_at_us_; }
-  std::span<const Address> name_servers() const { return {name_servers_.data(), name_server_count_}; }
+  std::span<const Address> name_servers() const {
+    return {name_servers_.data(), name_server_count_};
+  }
 
  private:
   void take_router(const Address& router, uint32_t lifetime_s);

@@ -131,8 +131,7 @@ bool Udp::send(uint16_t local_port, const Endpoint& remote, std::span<const uint
   return true;
 }
 
-rte_mbuf* Udp::make(const Endpoint& local, const Endpoint& remote,
-                    std::span<const uint8_t> bytes) {
+rte_mbuf* Udp::make(const Endpoint& local, const Endpoint& remote, std::span<const uint8_t> bytes) {
   rte_mbuf* packet = rte_pktmbuf_alloc(environment_.frame_pool);
   if (packet == nullptr) {
     environment_.counters.add(Counter::drop_no_mbuf);

@@ -196,8 +196,8 @@ TEST_F(UdpTest, AnswersFromTheAddressThatWasAsked) {
   output_.second = Address::v4(0x0a000063);
   ASSERT_TRUE(udp_.bind(53, events_, 1));
   const testing::Ipv4 asked{.destination = 0x0a000063};
-  udp_.input({.received = {.frame = frame(ethernet(ipv4(testing::udp(pattern(5), 53, 4000, asked),
-                                                        asked))),
+  udp_.input({.received = {.frame = frame(
+                               ethernet(ipv4(testing::udp(pattern(5), 53, 4000, asked), asked))),
                            .transport_offset_bytes = 34,
                            .transport_bytes = 13,
                            .source = Address::v4(kPeer),
