@@ -184,7 +184,7 @@ const roles = {
 
   /** Sends a datagram of each size and waits for its echo. */
   async datagrams({ host, port, sizes }) {
-    const socket = createSocket("udp4");
+    const socket = createSocket(host.includes(":") ? "udp6" : "udp4");
     const pattern = new Pattern("datagrams");
     for (const [index, size] of sizes.entries()) {
       const message = pattern.at(index, size);
