@@ -82,20 +82,17 @@ test("UDP and TCP find out what a path takes", async () => {
   // Another network namespace behind a link of a smaller MTU; the first one's kernel is the router.
   const script = `
     sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
-    unshare --net sleep infinity &
+    unshare --net sleep infinity > /dev/null 2>&1 &
     far=$!
     sleep 0.2
     ip link add near mtu ${SMALL_MTU} type veth peer name far mtu ${SMALL_MTU} netns $far
     ip address add 10.55.0.1/24 dev near; ip address add fd55::1/64 dev near nodad; ip link set near up
-    in() { nsenter --net=/proc/$far/ns/net "$@"; }
-    in ip address add ${FAR}/24 dev far; in ip address add ${FAR_V6}/64 dev far nodad; in ip link set far up
-    in ip link set lo up
-    in ip route add default via 10.55.0.1; in ip -6 route add default via fd55::1
+    inside() { nsenter --net=/proc/$far/ns/net "$@"; }
+    inside ip address add ${FAR}/24 dev far; inside ip address add ${FAR_V6}/64 dev far nodad; inside ip link set far up
+    inside ip link set lo up
+    inside ip route add default via 10.55.0.1; inside ip -6 route add default via fd55::1
     echo $far`;
-  const far = (await namespace.mustExecute(["sh", "-c", `${script} > /tmp/far-$$; cat /tmp/far-$$; rm /tmp/far-$$`]))
-    .trim()
-    .split("\n")
-    .at(-1);
+  const far = (await namespace.mustExecute(["sh", "-e", "-c", script])).trim();
   const farPeer = (address: string, role: string, more: object) =>
     namespace.mustExecute([
       ...["nsenter", `--net=/proc/${far}/ns/net`, process.execPath],
@@ -105,7 +102,7 @@ test("UDP and TCP find out what a path takes", async () => {
   for (const address of [WEIR_ADDRESS, WEIR_ADDRESS_V6]) {
     const before = (await statsOf(running())).counter("path_mtu_lowered");
     // The echo of this one is too long for the way back: the first is lost, and tells.
-    await farPeer(address, "datagrams", { sizes: [1_400] }).catch(() => {});
+    await farPeer(address, "datagrams", { sizes: [1_400], timeoutMs: 2_000 }).catch(() => {});
     expect((await statsOf(running())).counter("path_mtu_lowered")).toBe(before + 1);
     await farPeer(address, "datagrams", { sizes: [1_400, 3_000] });
     const found = JSON.parse(await farPeer(address, "stream", { bytes: MIB })) as { received: number };

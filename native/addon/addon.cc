@@ -260,6 +260,9 @@ Napi::Value start_dataplane(const Napi::CallbackInfo& info) {
     const auto to = parse_network(env, text_of(route, "to"));
     stack.routes.push_back({to.address, to.prefix_bits, parse_address(env, text_of(route, "via"))});
   }
+  auto servers = port.Get("nameServers").As<Napi::Array>();
+  for (uint32_t i = 0; i < servers.Length(); i++)
+    stack.name_servers.push_back(parse_address(env, servers.Get(i).As<Napi::String>().Utf8Value()));
   stack.vlan_id = static_cast<uint16_t>(number_of(port, "vlanId"));
   stack.dhcp = port.Get("dhcp").As<Napi::Boolean>().Value();
   stack.accept_router_advertisements = port.Get("acceptRa").As<Napi::Boolean>().Value();

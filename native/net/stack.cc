@@ -7,6 +7,8 @@
 #include <cstring>
 
 #include "net/clock.h"
+#include "net/dhcp/client.h"
+#include "net/dns/resolver.h"
 #include "net/icmp/icmp.h"
 #include "net/icmp/icmp_header.h"
 #include "net/icmp/icmp_v6.h"
@@ -53,6 +55,7 @@ ip::ReassemblyLimits reassembly_limits(const StackConfig& config) {
 struct Stack::Layers final : icmp::ErrorListener,
                              link::UnreachableListener,
                              link::AddressListener,
+                             dns::ServerList,
                              ip::ProblemListener {
   Layers(const StackConfig& config, const Environment& environment_)
       : environment(environment_),
@@ -71,7 +74,14 @@ struct Stack::Layers final : icmp::ErrorListener,
         icmp(clock, environment, routing, ip_output, *this),
         icmp_v6(clock, environment, routing, ip_output, *this),
         udp(environment, ip_output, icmp, icmp_v6, config.max_listeners),
-        tcp(config, environment, ip_output) {}
+        dhcp(clock, environment, routing, arp, ip_output, udp, *this, config.link_address,
+             config.probe_v4_addresses),
+        resolver(clock, environment, udp, ip_output, *this),
+        name_servers(config.name_servers),
+        tcp(config, environment, ip_output) {
+    // Nobody has a port yet, so there is one.
+    if (config.dhcp) dhcp.start();
+  }
 
   /// Takes one frame as far as its transport. True if it is a TCP segment, which then is in
   /// `incoming`.
@@ -185,11 +195,25 @@ struct Stack::Layers final : icmp::ErrorListener,
                   {copy + sizeof(ip::Ipv6Header), 8}, error);
   }
 
-  void on_address_assigned(const Address& address) override {
+  void on_address(const Address& address, AddressChange change) override {
     // Until there is a link-local address, reports come from none (RFC 3810 section 5.2.13).
-    if (address.is_v6_link_local()) groups.groups_changed();
+    if (change == AddressChange::assigned && address.is_v6_link_local()) groups.groups_changed();
+    if (change == AddressChange::duplicate) dhcp.on_address_duplicate(address);
+    if (environment.address_events != nullptr)
+      environment.address_events->on_address_change(address, change);
   }
-  void on_address_duplicate(const Address&) override {}
+
+  uint32_t servers(std::span<Address, kMaxServers> into) const override {
+    uint32_t count = 0;
+    const auto add = [&](std::span<const Address> more) {
+      for (const Address& server : more)
+        if (count < into.size()) into[count++] = server;
+    };
+    add(name_servers);
+    add(dhcp.name_servers());
+    add(routers.name_servers());
+    return count;
+  }
 
   void on_parameter_problem(const ip::Received& packet, uint8_t code, uint32_t pointer_bytes,
                             bool even_to_group) override {
@@ -208,6 +232,8 @@ struct Stack::Layers final : icmp::ErrorListener,
     arp.run_timers();
     discovery.run_timers();
     routers.run_timers();
+    dhcp.run_timers();
+    resolver.run_timers();
     neighbors.run_timers();
     ip_input.run_timers();
     tcp.run_timers();
@@ -215,6 +241,7 @@ struct Stack::Layers final : icmp::ErrorListener,
   uint64_t next_deadline_us() const {
     return std::min({routing.next_deadline_us(), groups.next_deadline_us(), arp.next_deadline_us(),
                      discovery.next_deadline_us(), routers.next_deadline_us(),
+                     dhcp.next_deadline_us(), resolver.next_deadline_us(),
                      neighbors.next_deadline_us(), ip_input.next_deadline_us(),
                      tcp.next_deadline_us()});
   }
@@ -233,6 +260,9 @@ struct Stack::Layers final : icmp::ErrorListener,
   icmp::Icmp icmp;
   icmp::IcmpV6 icmp_v6;
   udp::Udp udp;
+  dhcp::Client dhcp;
+  dns::Resolver resolver;
+  std::vector<Address> name_servers;
   tcp::Tcp tcp;
 };
 
@@ -297,6 +327,13 @@ bool Stack::udp_bind(uint16_t port, FlowEvents& events, uint32_t listener_tag) {
 void Stack::udp_unbind(uint16_t port) { layers_->udp.unbind(port); }
 bool Stack::udp_send(uint16_t local_port, const Endpoint& remote, std::span<const uint8_t> bytes) {
   return layers_->udp.send(local_port, remote, bytes);
+}
+
+bool Stack::resolve(std::string_view name, ResolveListener& listener, uint32_t tag) {
+  return layers_->resolver.resolve(name, listener, tag);
+}
+void Stack::cancel_resolve(const ResolveListener& listener, uint32_t tag) {
+  layers_->resolver.cancel(listener, tag);
 }
 
 uint32_t Stack::connection_count() const { return layers_->tcp.connection_count(); }

@@ -4,6 +4,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "net/address.h"
@@ -11,6 +12,7 @@
 #include "net/environment.h"
 #include "net/flow_events.h"
 #include "net/held_buffer.h"
+#include "net/resolve_listener.h"
 
 namespace weir::net {
 
@@ -43,6 +45,7 @@ inline constexpr uint16_t kMinMtuV4Bytes = 576;
 inline constexpr uint16_t kMaxMtuBytes = 2048;
 inline constexpr uint32_t kMaxConfiguredAddresses = 16;
 inline constexpr uint32_t kMaxConfiguredRoutes = 32;
+inline constexpr uint32_t kMaxNameServers = 3;
 
 struct StackConfig {
   std::array<uint8_t, 6> link_address{};
@@ -63,6 +66,8 @@ struct StackConfig {
   bool probe_v4_addresses = false;
   /// An IPv4 address, its routes and name servers come by DHCP (RFC 2131).
   bool dhcp = false;
+  /// Asked before those that DHCP and routers name; at most kMaxNameServers.
+  std::vector<Address> name_servers;
   /// Longest IP packet of the link: kMinMtuV4Bytes, with IPv6 kMinMtuV6Bytes, to kMaxMtuBytes.
   uint16_t mtu_bytes = 1500;
   /// Bounds; every table is allocated at construction.
@@ -141,6 +146,12 @@ class Stack {
   /// at once. False if it is longer, or there is no route or buffer. An answer carries the address
   /// of ours that the peer has asked at this port.
   bool udp_send(uint16_t local_port, const Endpoint& remote, std::span<const uint8_t> bytes);
+
+  /// Looks the addresses of a host up in DNS and tells `listener`, at once if they are known. False
+  /// if it is no name of a host, or too many are being looked up.
+  bool resolve(std::string_view name, ResolveListener& listener, uint32_t tag);
+  /// Whoever asked with `tag` is not told any more.
+  void cancel_resolve(const ResolveListener& listener, uint32_t tag);
 
   uint32_t connection_count() const;
   ConnectionInfo info(const Connection& connection) const;

@@ -37,6 +37,8 @@ std::string check(const StackConfig& config) {
     if (!routing.is_station(route.gateway) || routing.find(route.gateway) != nullptr)
       return name + " has a gateway that is not another host";
   }
+  if (config.name_servers.size() > kMaxNameServers)
+    return "a port has at most " + std::to_string(kMaxNameServers) + " name servers";
   const bool speaks_v6 = routing.speaks_v6();
   const uint16_t least = speaks_v6 ? kMinMtuV6Bytes : kMinMtuV4Bytes;
   if (config.mtu_bytes < least)

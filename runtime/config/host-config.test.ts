@@ -27,6 +27,7 @@ describe("host.toml", () => {
           addresses: ["10.44.0.2/24"],
           gateways: [],
           routes: [],
+          name_servers: [],
           dhcp: false,
           accept_ra: false,
           detect_conflicts: false,

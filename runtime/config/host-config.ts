@@ -10,6 +10,7 @@ const MAX_GRANTS = 256;
 /** As native/net/stack.h has them, less what gateways need. */
 const MAX_ADDRESSES = 16;
 const MAX_ROUTES = 30;
+const MAX_NAME_SERVERS = 3;
 
 const absolutePath = z.string().regex(/^\/[^\0]*$/, "must be an absolute path");
 
@@ -118,6 +119,11 @@ const port = z
       .describe("weir's own addresses with their prefixes, IPv4 and IPv6."),
     gateways: z.array(z.string()).default([]).describe("The next hop for other networks, one of each family."),
     routes: z.array(route).max(MAX_ROUTES).default([]).describe("Other networks that a neighbor leads to."),
+    name_servers: z
+      .array(z.string())
+      .max(MAX_NAME_SERVERS)
+      .default([])
+      .describe("DNS servers, asked before those that DHCP and routers name."),
     vlan: z.int().min(1).max(4094).optional().describe("The VLAN of all frames (IEEE 802.1Q); without it no frame has a tag."),
     dhcp: z
       .boolean()
@@ -140,6 +146,9 @@ const port = z
     (entry, context) => {
       const bad = (path: (string | number)[], message: string) => context.addIssue({ code: "custom", path, message });
       checkNeighbors(entry ?? {}, bad);
+      for (const [index, text] of Array.isArray(entry?.name_servers) ? entry.name_servers.entries() : []) {
+        if (parseAddress(String(text)) === undefined) bad(["name_servers", index], `"${text}" is not an IP address`);
+      }
       const own = (Array.isArray(entry?.addresses) ? entry.addresses : []).map((text) => parseNetwork(String(text)));
       if (own.length === 0 && entry?.dhcp !== true && entry?.accept_ra !== true) {
         bad(["addresses"], "at least one address is needed\nor dhcp = true, or accept_ra = true");

@@ -90,6 +90,7 @@ export function dataplaneConfigOf(options: Pick<HostOptions, "config" | "persist
       ...given.gateways.map((via) => ({ to: via.includes(":") ? "::/0" : "0.0.0.0/0", via })),
       ...given.routes,
     ],
+    nameServers: given.name_servers,
     vlanId: given.vlan ?? 0,
     dhcp: given.dhcp,
     acceptRa: given.accept_ra,

@@ -34,6 +34,8 @@ export interface PortSpec {
   readonly addresses: readonly string[];
   /** Which networks are reached through which neighbor; "0.0.0.0/0" and "::/0" are all others. */
   readonly routes: readonly RouteSpec[];
+  /** Name servers, asked before those that are learned. */
+  readonly nameServers: readonly string[];
   /** The VLAN of all frames; 0 for none. */
   readonly vlanId: number;
   /** An IPv4 address, its routes and name servers come by DHCP. */

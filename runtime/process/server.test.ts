@@ -15,6 +15,7 @@ const config: DataplaneConfig = {
     device: "t0",
     addresses: ["10.0.0.2/24"],
     routes: [],
+    nameServers: [],
     vlanId: 0,
     dhcp: false,
     acceptRa: false,

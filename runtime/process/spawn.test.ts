@@ -14,6 +14,7 @@ const config = (device: string, persistent: boolean): DataplaneConfig => ({
     device,
     addresses: ["10.0.0.2/24"],
     routes: [],
+    nameServers: [],
     vlanId: 0,
     dhcp: false,
     acceptRa: false,

@@ -253,12 +253,21 @@ bool Routing::add_route(const Address& prefix, uint8_t prefix_bits, const Addres
   return true;
 }
 
-void Routing::remove_routes(const Address& gateway, Origin origin) {
-  const auto end = std::remove_if(
-      routes_.begin(), routes_.begin() + route_count_,
-      [&](const Entry& route) { return route.gateway == gateway && route.origin == origin; });
+template <typename Condition>
+void Routing::remove_routes_if(Condition&& condition) {
+  const auto end =
+      std::remove_if(routes_.begin(), routes_.begin() + route_count_, std::move(condition));
   route_count_ = static_cast<uint32_t>(end - routes_.begin());
   sort_routes();
+}
+
+void Routing::remove_routes(const Address& gateway, Origin origin) {
+  remove_routes_if(
+      [&](const Entry& route) { return route.gateway == gateway && route.origin == origin; });
+}
+
+void Routing::remove_all_routes(Origin origin) {
+  remove_routes_if([&](const Entry& route) { return route.origin == origin; });
 }
 
 void Routing::remove_route(const Address& prefix, uint8_t prefix_bits, const Address& gateway,
@@ -305,10 +314,7 @@ void Routing::sort_routes() {
 
 void Routing::run_timers(uint64_t now_us) {
   if (now_us < next_expiry_us_) return;
-  const auto end =
-      std::remove_if(routes_.begin(), routes_.begin() + route_count_,
-                     [&](const Entry& route) { return route.valid_until_us <= now_us; });
-  route_count_ = static_cast<uint32_t>(end - routes_.begin());
+  remove_routes_if([&](const Entry& route) { return route.valid_until_us <= now_us; });
   for (LocalAddress& own : addresses_) {
     if (own.state == LocalAddress::State::free) continue;
     if (own.valid_until_us <= now_us) {

@@ -123,6 +123,7 @@ class Routing {
                  uint64_t valid_until_us = UINT64_MAX);
   /// Removes those of an origin through `gateway`.
   void remove_routes(const Address& gateway, Origin origin);
+  void remove_all_routes(Origin origin);
   void remove_route(const Address& prefix, uint8_t prefix_bits, const Address& gateway,
                     Origin origin);
   bool is_gateway(const Address& address) const;
@@ -173,6 +174,8 @@ class Routing {
   static bool is_station_v6(const Address& address);
   const RouteV6* match_v6(const Address& destination) const;
   bool next_hop_v6(const Address& destination, Address& hop) const;
+  template <typename Condition>
+  void remove_routes_if(Condition&& condition);
   Entry* find_route(const Address& prefix, uint8_t prefix_bits, const Address& gateway,
                     Origin origin);
   void sort_routes();

@@ -22,7 +22,6 @@ constexpr uint64_t kProbeWaitUs = 1'000'000;
 constexpr uint64_t kProbeMinUs = 1'000'000;
 constexpr uint64_t kProbeMaxUs = 2'000'000;
 constexpr uint64_t kAnnounceWaitUs = 2'000'000;
-constexpr uint64_t kDefendIntervalUs = 10'000'000;
 
 /// An ARP packet for IPv4 over Ethernet as it lies in memory, network byte order.
 struct __attribute__((packed)) ArpPacket {
@@ -111,7 +110,7 @@ void Arp::found_conflict(ip::LocalAddress& own) {
     own.state = State::duplicate;
     own.next_us = clock_.now_us + kProbeAgainUs;
     deadline_us_ = std::min(deadline_us_, own.next_us);
-    listener_.on_address_duplicate(own.address);
+    listener_.on_address(own.address, AddressChange::duplicate);
     return;
   }
   // It is defended, but not more than once in ten seconds (RFC 5227 section 2.4 (c)).
@@ -119,6 +118,7 @@ void Arp::found_conflict(ip::LocalAddress& own) {
   own.has_defended = true;
   own.defended_at_us = clock_.now_us;
   announce(own.address);
+  listener_.on_address(own.address, AddressChange::contested);
 }
 
 void Arp::solicit(const Address& target, const LinkAddress* known) {
@@ -163,7 +163,7 @@ void Arp::run_timer(ip::LocalAddress& own) {
     own.state = State::assigned;
     own.announcements_sent = 0;
     routing_.commit();
-    listener_.on_address_assigned(own.address);
+    listener_.on_address(own.address, AddressChange::assigned);
   }
   announce(own.address);
   own.announcements_sent++;

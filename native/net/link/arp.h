@@ -1,19 +1,17 @@
 #pragma once
 #include <cstdint>
 
+#include "net/address_events.h"
 #include "net/ip/routing.h"
 #include "net/link/ethernet.h"
 #include "net/link/neighbor_cache.h"
 
 namespace weir::net::link {
 
-/// Told what becomes of an address that had to be asked for first.
+/// Told what becomes of our addresses.
 class AddressListener {
  public:
-  /// Nobody else has it: it is used from now on.
-  virtual void on_address_assigned(const Address& address) = 0;
-  /// Another station has it: it is not used. Asked again after a minute.
-  virtual void on_address_duplicate(const Address& address) = 0;
+  virtual void on_address(const Address& address, AddressChange change) = 0;
 
  protected:
   ~AddressListener() = default;
@@ -21,6 +19,8 @@ class AddressListener {
 
 /// RFC 5227 section 1.1, RATE_LIMIT_INTERVAL: a duplicate address is asked for again after so long.
 inline constexpr uint64_t kProbeAgainUs = 60'000'000;
+/// RFC 5227 section 1.1, DEFEND_INTERVAL.
+inline constexpr uint64_t kDefendIntervalUs = 10'000'000;
 
 /// Address resolution for IPv4 over Ethernet (RFC 826), with the probes, announcements and defence
 /// of RFC 5227 for each of our addresses.

@@ -105,11 +105,13 @@ void NeighborDiscovery::input_advertisement(const ip::Incoming& message) {
   if (ip::LocalAddress* own = routing_.find(target); own != nullptr) {
     const auto* frame = rte_pktmbuf_mtod(message.received.frame, const EthernetHeader*);
     if (frame->source == ethernet_.own()) return;
+    if (own->state == ip::LocalAddress::State::tentative) return found_duplicate(*own);
     // RFC 4862 section 5.4.4. An address in use is kept: there is no telling who is right.
-    if (own->state == ip::LocalAddress::State::tentative)
-      found_duplicate(*own);
-    else
-      environment_.counters.add(Counter::nd_conflicts);
+    environment_.counters.add(Counter::nd_conflicts);
+    if (own->has_defended && clock_.now_us - own->defended_at_us < kDefendIntervalUs) return;
+    own->has_defended = true;
+    own->defended_at_us = clock_.now_us;
+    listener_.on_address(own->address, AddressChange::contested);
     return;
   }
   LinkAddress link_address;
@@ -163,7 +165,7 @@ void NeighborDiscovery::run_timer(ip::LocalAddress& own) {
     own.state = State::assigned;
     own.announcements_sent = 0;
     routing_.commit();
-    listener_.on_address_assigned(own.address);
+    listener_.on_address(own.address, AddressChange::assigned);
   }
   send_advertisement(own.address, ip::kAllNodes, link_group(ip::kAllNodes), false);
   own.announcements_sent++;
@@ -176,7 +178,7 @@ void NeighborDiscovery::found_duplicate(ip::LocalAddress& own) {
   own.state = ip::LocalAddress::State::duplicate;
   own.next_us = clock_.now_us + kProbeAgainUs;
   deadline_us_ = std::min(deadline_us_, own.next_us);
-  listener_.on_address_duplicate(own.address);
+  listener_.on_address(own.address, AddressChange::duplicate);
 }
 
 void NeighborDiscovery::send_solicitation(const Address& source, const Address& destination,

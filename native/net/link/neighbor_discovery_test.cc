@@ -18,10 +18,14 @@ class IgnoringListener final : public UnreachableListener {
 };
 class KeepingAddressListener final : public AddressListener {
  public:
-  void on_address_assigned(const Address& address) override { assigned.push_back(address); }
-  void on_address_duplicate(const Address& address) override { duplicates.push_back(address); }
+  void on_address(const Address& address, AddressChange change) override {
+    if (change == AddressChange::assigned) assigned.push_back(address);
+    if (change == AddressChange::duplicate) duplicates.push_back(address);
+    if (change == AddressChange::contested) contested.push_back(address);
+  }
   std::vector<Address> assigned;
   std::vector<Address> duplicates;
+  std::vector<Address> contested;
 };
 
 class DiscoveryTest : public LayerTest {

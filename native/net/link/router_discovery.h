@@ -17,9 +17,8 @@ namespace weir::net::link {
 /// section 5.5).
 class RouterDiscovery {
  public:
-  /// Default routers and name servers that are kept.
+  /// Default routers that are kept; name servers are as many as configured ones may be.
   static constexpr uint32_t kMaxRouters = 8;
-  static constexpr uint32_t kMaxNameServers = 3;
   /// Addresses made from prefixes.
   static constexpr uint32_t kMaxAddresses = 4;
 
