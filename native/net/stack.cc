@@ -264,6 +264,8 @@ struct Stack::Layers final : icmp::ErrorListener,
   dns::Resolver resolver;
   std::vector<Address> name_servers;
   tcp::Tcp tcp;
+  /// What of the present batch is TCP's.
+  std::array<ip::Received, kBatch> segments;
 };
 
 Stack::Stack(const StackConfig& config, const Environment& environment)
@@ -281,15 +283,15 @@ void Stack::input(rte_mbuf** frames, uint32_t count) {
   };
   for (uint32_t i = 0; i < kPrefetchAhead; i++) prefetch(i);
   ip::Incoming incoming;
-  std::array<ip::Received, kBatch> segments;
   for (uint32_t at = 0; at < count; at += kBatch) {
     const uint32_t end = std::min(at + kBatch, count);
     uint32_t segment_count = 0;
     for (uint32_t i = at; i < end; i++) {
       prefetch(i + kPrefetchAhead);
-      if (layers_->receive(frames[i], incoming)) segments[segment_count++] = incoming.received;
+      if (layers_->receive(frames[i], incoming))
+        layers_->segments[segment_count++] = incoming.received;
     }
-    if (segment_count > 0) layers_->tcp.input({segments.data(), segment_count});
+    if (segment_count > 0) layers_->tcp.input({layers_->segments.data(), segment_count});
   }
 }
 

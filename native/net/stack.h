@@ -47,6 +47,9 @@ inline constexpr uint32_t kMaxConfiguredAddresses = 16;
 inline constexpr uint32_t kMaxConfiguredRoutes = 32;
 inline constexpr uint32_t kMaxNameServers = 3;
 
+/// How a congestion window grows: RFC 9438, or RFC 5681 and 6582.
+enum class CongestionControl : uint8_t { cubic, new_reno };
+
 struct StackConfig {
   std::array<uint8_t, 6> link_address{};
   /// IEEE 802.1Q: the VLAN of all frames, 1 to 4094; 0 for frames without a tag.
@@ -80,16 +83,33 @@ struct StackConfig {
   /// sender gets a quarter.
   uint32_t max_fragmented_packets = 64;
   uint32_t max_fragment_bytes = 2 * 1024 * 1024;
-  /// Receive buffer per connection: the largest window it offers.
-  uint32_t receive_buffer_bytes = 256 * 1024;
+  /// Receive buffer per connection: the largest window it offers, and the one it begins with; it
+  /// grows while the peer fills it in every round trip.
+  uint32_t receive_buffer_bytes = 6 * 1024 * 1024;
+  uint32_t first_receive_buffer_bytes = 128 * 1024;
   /// Bytes a connection may have queued and unacknowledged; a send beyond it is refused.
   uint32_t send_buffer_bytes = 4 * 1024 * 1024;
   /// Bytes of payload that all connections together may hold by copy.
   uint64_t send_copy_bytes = 64ull * 1024 * 1024;
   /// Out-of-order segments kept per connection (a whole receive buffer of full ones) and in all.
-  uint32_t max_reorder_segments = 256;
-  uint32_t max_reorder_segments_total = 8192;
+  uint32_t max_reorder_segments = 4608;
+  uint32_t max_reorder_segments_total = 16384;
+  /// Segments under way, of all connections.
+  uint32_t max_sent_segments = 1024 * 1024;
+  CongestionControl congestion_control = CongestionControl::cubic;
+  /// Ask for ECN on connections that we open; peers that ask get it in any case (RFC 3168).
+  bool request_ecn = false;
   uint32_t time_wait_ms = 60'000;
+  /// Answer SYNs beyond max_half_open with cookies (RFC 4987); otherwise they are dropped.
+  bool syn_cookies = true;
+  /// A connection of which nothing was heard for so long is probed, every interval, so many times
+  /// (RFC 9293 section 3.8.4). 0 for never.
+  uint32_t keep_alive_idle_ms = 7'200'000;
+  uint32_t keep_alive_interval_ms = 75'000;
+  uint32_t keep_alive_probes = 9;
+  /// A connection whose bytes stay unacknowledged for so long ends (RFC 5482); 0: when
+  /// retransmission gives up.
+  uint32_t user_timeout_ms = 0;
 };
 
 /// What is wrong with a configuration and what to do; empty when a Stack can be made of it.

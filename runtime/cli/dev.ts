@@ -13,6 +13,7 @@ import { CliError, ExitCode, exit, formatProblem, globalOptions, print } from ".
 
 interface DevOptions {
   readonly httpPort: number;
+  readonly release: boolean;
 }
 
 /** One app on one playground, and what changes about it. */
@@ -21,16 +22,18 @@ class DevSession {
   readonly #playground: RunningPlayground;
   readonly #httpPort: number;
   readonly #json: boolean;
+  readonly #release: boolean;
   readonly #watcher: SourceWatcher;
   /** Port of weir to the address on the host that is relayed to it. */
   readonly #relayed = new Map<number, string>();
   #deployedName: string | undefined;
   #work: Promise<void> = Promise.resolve();
 
-  constructor(directory: string, playground: RunningPlayground, httpPort: number, json: boolean) {
+  constructor(directory: string, playground: RunningPlayground, options: DevOptions, json: boolean) {
     this.#directory = directory;
     this.#playground = playground;
-    this.#httpPort = httpPort;
+    this.#httpPort = options.httpPort;
+    this.#release = options.release;
     this.#json = json;
     this.#watcher = new SourceWatcher(directory, (paths) => this.#edited(paths));
     this.#watcher.set([MANIFEST_FILE], []);
@@ -59,7 +62,8 @@ class DevSession {
 
   async #deploy(): Promise<void> {
     const manifest = await readManifest(this.#directory);
-    const built = await buildApp({ directory: this.#directory, config: manifest });
+    // Optimizing takes seconds, and an edit is to be seen at once.
+    const built = await buildApp({ directory: this.#directory, config: manifest, debug: !this.#release });
     this.#watch(built.watched, manifest.build.watch);
     for (const warning of built.warnings) this.#say({ event: "warning", warning }, `  ${formatProblem(warning)}`);
     const { client } = this.#playground;
@@ -140,7 +144,7 @@ async function dev(path: string, options: DevOptions, json: boolean): Promise<Ex
   const playground = await Promise.race([startPlayground("dev"), asked]);
   if (playground === "ended") return ExitCode.ok;
   const logs = new AbortController();
-  const session = new DevSession(directory, playground, options.httpPort, json);
+  const session = new DevSession(directory, playground, options, json);
   try {
     const following = followLogs(playground, json, logs.signal);
     await Promise.race([session.refresh(), asked]);
@@ -170,6 +174,7 @@ export function register(program: Command): void {
       parsePort,
       DEFAULT_RELAY_PORT,
     )
+    .option("--release", "optimize, as deploy does: each edit takes some seconds longer", false)
     .addHelpText("after", "\nExamples:\n  weir dev\n  weir dev ../hello --http-port 3000")
     .action(
       hosting(async (path: string, options: DevOptions, command: Command) => {

@@ -8,6 +8,10 @@ inline constexpr uint8_t kSyn = 0x02;
 inline constexpr uint8_t kRst = 0x04;
 inline constexpr uint8_t kPsh = 0x08;
 inline constexpr uint8_t kAck = 0x10;
+inline constexpr uint8_t kUrg = 0x20;
+/// RFC 3168 section 6.1.
+inline constexpr uint8_t kEce = 0x40;
+inline constexpr uint8_t kCwr = 0x80;
 
 /// The TCP header as it lies in a packet (RFC 9293 section 3.1), network byte order. Packed:
 /// packets are not aligned.

@@ -39,7 +39,8 @@ class LazyPool {
       return nullptr;
     }
     used_++;
-    return new (item) T();
+    // Not T(): that would zero what has no initializer, the storage of copied bytes among it.
+    return new (item) T;
   }
   void give_back(T* item) {
     *reinterpret_cast<T**>(item) = free_;

@@ -10,6 +10,8 @@ constexpr uint8_t kEnd = 0;
 constexpr uint8_t kNoOperation = 1;
 constexpr uint8_t kMss = 2;
 constexpr uint8_t kWindowScale = 3;
+constexpr uint8_t kSackPermitted = 4;
+constexpr uint8_t kSack = 5;
 constexpr uint8_t kTimestamp = 8;
 /// RFC 7323 section 2.3: a larger shift counts as 14.
 constexpr uint8_t kMaxWindowScale = 14;
@@ -52,6 +54,13 @@ Options parse_options(const uint8_t* at, uint32_t bytes, bool syn) {
       options.has_timestamp = true;
       options.timestamp = read_u32(at + 2);
       options.timestamp_echo = read_u32(at + 6);
+    } else if (kind == kSackPermitted && length == 2 && syn) {
+      options.sack_permitted = true;
+    } else if (kind == kSack && !syn && length >= 10 && (length - 2) % 8 == 0) {
+      options.sack_count =
+          static_cast<uint8_t>(std::min<uint32_t>((length - 2u) / 8, kMaxSackBlocks));
+      for (uint32_t i = 0; i < options.sack_count; i++)
+        options.sacks[i] = {read_u32(at + 2 + 8 * i), read_u32(at + 6 + 8 * i)};
     }
     at += length;
     bytes -= length;

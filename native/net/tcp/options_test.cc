@@ -99,9 +99,14 @@ TEST_F(OptionsTest, nothing_counts_behind_the_end) {
   EXPECT_EQ(largest_payload(peer, pattern(4000)), 512u);
 }
 
-TEST_F(OptionsTest, selective_acknowledgements_are_not_agreed) {
-  Peer peer(*this);
-  open_with(peer, {4, 2, 1, 1});  // CapturingOutput refuses an answer with SACK
+// RFC 2018 section 2.
+TEST_F(OptionsTest, selective_acknowledgements_are_agreed_where_the_peer_asks) {
+  Peer without(*this);
+  without.open();
+  EXPECT_FALSE(without.other_syn.sack_permitted);
+  Peer with(*this, {.port = 40001, .sack = true});
+  with.open();
+  EXPECT_TRUE(with.other_syn.sack_permitted);
 }
 
 // RFC 9293 section 3.7.1 (MUST-15).

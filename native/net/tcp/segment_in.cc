@@ -10,7 +10,7 @@ namespace weir::net::tcp {
 namespace {
 
 /// Beyond this idle time an old timestamp proves nothing (RFC 7323 section 5.5).
-constexpr uint64_t kTimestampAgeUs = 24ull * 24 * 3600 * 1'000'000;
+constexpr uint32_t kTimestampAgeMs = 24u * 24 * 3600 * 1000;
 
 }  // namespace
 
@@ -34,6 +34,7 @@ void Tcp::input(std::span<const ip::Received> segments) {
     rte_prefetch0(lines);
     rte_prefetch0(lines + 64);
     rte_prefetch0(lines + 128);
+    rte_prefetch0(lines + 192);
   }
   for (Segment& segment : s.batch) {
     s.input_one(segment);
@@ -69,7 +70,8 @@ bool Tcp::State::parse(const ip::Received& received, Segment& segment) {
   segment.sequence = __builtin_bswap32(header->sequence_be);
   segment.acknowledgement = __builtin_bswap32(header->acknowledgement_be);
   segment.window = __builtin_bswap16(header->window_be);
-  segment.flags = header->flags & (kFin | kSyn | kRst | kPsh | kAck);
+  segment.flags = header->flags & ~kUrg;
+  segment.congested = received.ecn == 3;
   segment.payload_offset_bytes = offset + header_bytes;
   segment.payload_bytes = bytes - header_bytes;
   segment.options =
@@ -111,12 +113,15 @@ void Tcp::State::input_closed(const Segment& segment) {
 }
 
 /// RFC 9293 section 3.10.7.2.
-void Tcp::State::input_listen(const Segment& segment, Listener& listener, const uint32_t* beyond) {
+void Tcp::State::input_listen(Segment& segment, Listener& listener, const uint32_t* beyond) {
   if (segment.has(kRst)) {
     counters.add(Counter::drop_tcp_state);
     return;
   }
-  if (segment.has(kAck)) return input_closed(segment);
+  if (segment.has(kAck)) {
+    if (now_us < cookies_until_us && input_cookie(segment, listener)) return;
+    return input_closed(segment);
+  }
   if (!segment.has(kSyn) || segment.has(kFin) || segment.remote.port == 0) {
     counters.add(Counter::drop_tcp_state);
     return;
@@ -127,8 +132,11 @@ void Tcp::State::input_listen(const Segment& segment, Listener& listener, const 
     return;
   }
   if (half_open >= config.max_half_open) {
-    counters.add(Counter::drop_tcp_backlog);
-    return;
+    if (!config.syn_cookies) {
+      counters.add(Counter::drop_tcp_backlog);
+      return;
+    }
+    return answer_with_cookie(segment);
   }
   if (!listener.events->on_knock(listener.tag, segment.remote)) {
     counters.add(Counter::drop_tcp_refused);
@@ -142,7 +150,7 @@ void Tcp::State::input_listen(const Segment& segment, Listener& listener, const 
     return;
   }
   if (beyond != nullptr && seq_le(block->iss, *beyond))
-    block->iss = block->snd_una = block->snd_nxt = block->snd_max = *beyond + 1;
+    block->iss = block->snd_una = block->snd_nxt = *beyond + 1;
   half_open++;
   block->state = tcp::State::syn_received;
   block->events = listener.events;
@@ -152,22 +160,104 @@ void Tcp::State::input_listen(const Segment& segment, Listener& listener, const 
   block->last_ack_sent = block->rcv_nxt;
   block->snd_wnd = segment.window;  // never scaled on a SYN (RFC 7323 section 2.2)
   block->snd_wl1 = segment.sequence;
-  const Options& options = segment.options;
-  uint16_t peer_mss = options.has_mss ? std::max(options.mss_bytes, kMinMss) : kDefaultMss;
-  block->mss_bytes = std::min(peer_mss, our_mss(segment.remote.address));
-  block->timestamps = options.has_timestamp;
-  if (options.has_timestamp) {
-    block->ts_recent = options.timestamp;
-    block->ts_recent_us = now_us;
-  }
-  block->window_scaling = options.has_window_scale;
-  block->send_scale = options.has_window_scale ? options.window_scale : 0;
-  block->receive_scale = options.has_window_scale ? receive_scale : 0;
+  take_options(*block, segment);
+  // RFC 3168 section 6.1.1: what such a SYN has set asks for ECN.
+  block->ecn = segment.has(kEce) && segment.has(kCwr);
   send_syn(*block);
-  start_retransmit_timer(*block);
+  start_timer(*block, LossTimer::timeout);
 }
 
-void Tcp::State::input_time_wait(uint32_t slot, const Segment& segment) {
+/// More connections are being opened than are kept: the answer carries what would have been (RFC
+/// 4987 section 3.6).
+void Tcp::State::answer_with_cookie(const Segment& segment) {
+  ControlBlock answer;
+  answer.local = segment.local;
+  answer.remote = segment.remote;
+  answer.state = tcp::State::syn_received;
+  answer.rcv_nxt = segment.sequence + 1;
+  take_options(answer, segment);
+  CookieTerms terms{.mss_bytes = answer.mss_bytes};
+  if (answer.timestamps) {
+    terms.timestamps = true;
+    terms.sack_permitted = answer.sack_permitted;
+    terms.window_scaling = answer.window_scaling;
+    terms.window_scale = answer.send_scale;
+    answer.ecn = terms.ecn = segment.has(kEce) && segment.has(kCwr);
+    uint32_t now = timestamp_now(timestamp_offset(segment.remote));
+    answer.ts_offset = SynCookie::timestamp(now, terms) - timestamp_now(0);
+  } else {
+    answer.sack_permitted = answer.window_scaling = false;
+  }
+  answer.iss = answer.snd_nxt =
+      cookie.sequence(now_us, segment.local, segment.remote, segment.sequence, terms);
+  cookies_until_us = now_us + 2 * SynCookie::kPeriodUs;
+  counters.add(Counter::tcp_cookies_tx);
+  send_syn(answer);
+}
+
+/// The third segment of a handshake of which nothing was kept. False if it is none.
+bool Tcp::State::input_cookie(Segment& segment, Listener& listener) {
+  if (segment.has(kSyn) || segment.has(kRst) || !output.is_local(segment.local.address))
+    return false;
+  const Options& options = segment.options;
+  auto terms = cookie.check(now_us, segment.local, segment.remote, segment.sequence - 1,
+                            segment.acknowledgement - 1,
+                            options.has_timestamp ? &options.timestamp_echo : nullptr);
+  if (!terms) {
+    counters.add(Counter::drop_tcp_cookie);
+    return false;
+  }
+  if (!listener.events->on_knock(listener.tag, segment.remote)) {
+    counters.add(Counter::drop_tcp_refused);
+    return false;
+  }
+  ControlBlock* block = create(segment.local, segment.remote, segment.hash);
+  if (block == nullptr) {
+    counters.add(Counter::drop_tcp_limit);
+    return true;
+  }
+  counters.add(Counter::tcp_cookies_taken);
+  half_open++;
+  block->state = tcp::State::syn_received;
+  block->events = listener.events;
+  block->listener_tag = listener.tag;
+  block->iss = block->snd_una = segment.acknowledgement - 1;
+  block->snd_nxt = segment.acknowledgement;
+  block->irs = segment.sequence - 1;
+  block->rcv_nxt = block->last_ack_sent = segment.sequence;
+  block->rcv_edge = block->rcv_nxt + std::min<uint32_t>(0xffff, config.receive_buffer_bytes);
+  block->mss_bytes = std::min(terms->mss_bytes, our_mss(segment.remote.address));
+  block->timestamps = terms->timestamps;
+  if (terms->timestamps) {
+    block->ts_recent = options.timestamp;
+    block->ts_recent_ms = now_ms();
+  }
+  block->sack_permitted = terms->sack_permitted;
+  block->ecn = terms->ecn;
+  block->window_scaling = terms->window_scaling;
+  block->send_scale = terms->window_scale;
+  block->receive_scale = terms->window_scaling ? receive_scale : 0;
+  input_connection(*block, segment);
+  return true;
+}
+
+/// What the peer's SYN says it can do.
+void Tcp::State::take_options(ControlBlock& block, const Segment& segment) {
+  const Options& options = segment.options;
+  uint16_t peer_mss = options.has_mss ? std::max(options.mss_bytes, kMinMss) : kDefaultMss;
+  block.mss_bytes = std::min(peer_mss, our_mss(segment.remote.address));
+  block.timestamps = options.has_timestamp;
+  if (options.has_timestamp) {
+    block.ts_recent = options.timestamp;
+    block.ts_recent_ms = now_ms();
+  }
+  block.sack_permitted = options.sack_permitted;
+  block.window_scaling = options.has_window_scale;
+  block.send_scale = options.has_window_scale ? options.window_scale : 0;
+  block.receive_scale = options.has_window_scale ? receive_scale : 0;
+}
+
+void Tcp::State::input_time_wait(uint32_t slot, Segment& segment) {
   TimeWaitRecord& record = time_wait[slot];
   // RFC 1337: a reset must not cut TIME-WAIT short.
   if (segment.has(kRst)) {
@@ -207,7 +297,7 @@ void Tcp::State::input_time_wait(uint32_t slot, const Segment& segment) {
 void Tcp::State::input_syn_sent(ControlBlock& block, Segment& segment) {
   bool acknowledges = segment.has(kAck);
   if (acknowledges && (seq_le(segment.acknowledgement, block.iss) ||
-                       seq_gt(segment.acknowledgement, block.snd_max))) {
+                       seq_gt(segment.acknowledgement, block.snd_nxt))) {
     counters.add(Counter::drop_tcp_unacceptable);
     if (!segment.has(kRst)) send_reset_for(segment);
     return;
@@ -224,17 +314,7 @@ void Tcp::State::input_syn_sent(ControlBlock& block, Segment& segment) {
     counters.add(Counter::drop_tcp_state);
     return;
   }
-  const Options& options = segment.options;
-  uint16_t peer_mss = options.has_mss ? std::max(options.mss_bytes, kMinMss) : kDefaultMss;
-  block.mss_bytes = std::min(peer_mss, our_mss(segment.remote.address));
-  block.timestamps = options.has_timestamp;
-  if (options.has_timestamp) {
-    block.ts_recent = options.timestamp;
-    block.ts_recent_us = now_us;
-  }
-  block.window_scaling = options.has_window_scale;
-  block.send_scale = options.has_window_scale ? options.window_scale : 0;
-  block.receive_scale = options.has_window_scale ? receive_scale : 0;
+  take_options(block, segment);
   block.irs = segment.sequence;
   block.rcv_nxt = segment.sequence + 1;
   block.last_ack_sent = block.rcv_nxt;
@@ -250,11 +330,11 @@ void Tcp::State::input_syn_sent(ControlBlock& block, Segment& segment) {
     half_open++;
     block.retries = 0;
     send_syn(block);
-    start_retransmit_timer(block);
+    start_timer(block, LossTimer::timeout);
     return;
   }
-  if (block.timing) block.round_trip.sample(static_cast<uint32_t>(now_us - block.timed_at_us));
-  block.timing = false;
+  // RFC 3168 section 6.1.1: this and not CWR agrees to ECN.
+  block.ecn = config.request_ecn && segment.has(kEce) && !segment.has(kCwr);
   block.snd_una = segment.acknowledgement;
   if (!establish(block)) return;
   want_ack(block);
@@ -268,13 +348,27 @@ void Tcp::State::input_syn_sent(ControlBlock& block, Segment& segment) {
 bool Tcp::State::establish(ControlBlock& block) {
   if (block.state == tcp::State::syn_received) half_open--;
   bool retried = block.retries > 0;
+  // Karn's algorithm: a SYN that was repeated is not timed.
+  if (!retried && block.opened_us != 0) {
+    auto rtt_us = static_cast<uint32_t>(std::max<uint64_t>(now_us - block.opened_us, 1));
+    block.round_trip.sample(rtt_us);
+    block.rack.measure(rtt_us, now_ms());
+  }
   block.state = tcp::State::established;
   block.retries = 0;
-  block.retransmit_at_us = UINT64_MAX;
+  block.loss_at_us = UINT64_MAX;
+  block.reorder_at_us = UINT64_MAX;
+  block.recover = block.snd_una;
+  block.heard_ms = block.progress_ms = now_ms();
+  block.receive_limit_bytes =
+      std::min(config.first_receive_buffer_bytes, config.receive_buffer_bytes);
+  block.watch_seq = block.rcv_nxt;
+  block.watch_ms = now_ms();
+  start_keep_alive(block);
   block.round_trip.reset_backoff();
   if (block.timestamps)
     block.mss_bytes = static_cast<uint16_t>(block.mss_bytes - kTimestampOptionBytes);
-  block.congestion.start(block.mss_bytes);
+  block.congestion.start(config.congestion_control, block.mss_bytes, block.snd_nxt);
   // RFC 6298 section 5.7 and RFC 5681 section 3.1: a lost SYN is a sign of congestion.
   if (retried) {
     block.round_trip.on_syn_lost();
@@ -298,10 +392,11 @@ bool Tcp::State::establish(ControlBlock& block) {
   return true;
 }
 
-/// An acknowledgement that only says where we stand; at most one in kChallengeUs.
+/// An acknowledgement that only says where we stand; at most one in kChallengeMs.
 void Tcp::State::challenge(ControlBlock& block) {
-  if (block.challenge_us != 0 && now_us - block.challenge_us < kChallengeUs) return;
-  block.challenge_us = now_us;
+  if (block.has_challenged && now_ms() - block.challenge_ms < kChallengeMs) return;
+  block.has_challenged = true;
+  block.challenge_ms = now_ms();
   counters.add(Counter::tcp_challenge_acks);
   want_ack(block);
 }
@@ -325,7 +420,7 @@ void Tcp::State::input_connection(ControlBlock& block, Segment& segment) {
         return;
       }
     } else if (seq_lt(segment.options.timestamp, block.ts_recent) &&
-               now_us - block.ts_recent_us < kTimestampAgeUs) {
+               now_ms() - block.ts_recent_ms < kTimestampAgeMs) {
       counters.add(Counter::drop_tcp_paws);
       if (segment.payload_bytes != 0 || segment.has(kFin))
         want_ack(block);
@@ -357,10 +452,12 @@ void Tcp::State::input_connection(ControlBlock& block, Segment& segment) {
       counters.add(Counter::drop_tcp_unacceptable);
       return;
     }
-    if (segment.length() != 0 && seq_le(end, block.rcv_nxt))
+    if (segment.length() != 0 && seq_le(end, block.rcv_nxt)) {
       counters.add(Counter::tcp_duplicates);
-    else
+      note_duplicate(block, segment.sequence, segment.sequence + segment.payload_bytes);
+    } else {
       counters.add(Counter::drop_tcp_unacceptable);
+    }
     // Section 3.10.7.4: answer with an acknowledgement; one without text only now and then, or two
     // confused peers would answer each other for ever.
     if (block.state == tcp::State::syn_received) {
@@ -391,6 +488,9 @@ void Tcp::State::input_connection(ControlBlock& block, Segment& segment) {
     return challenge(block);
   }
 
+  // The peer lives.
+  block.heard_ms = now_ms();
+
   // Fifth: ACK.
   if (!segment.has(kAck)) {
     counters.add(Counter::drop_tcp_state);
@@ -398,15 +498,12 @@ void Tcp::State::input_connection(ControlBlock& block, Segment& segment) {
   }
   if (block.state == tcp::State::syn_received) {
     if (seq_le(segment.acknowledgement, block.snd_una) ||
-        seq_gt(segment.acknowledgement, block.snd_max)) {
+        seq_gt(segment.acknowledgement, block.snd_nxt)) {
       counters.add(Counter::drop_tcp_unacceptable);
       send_reset_for(segment);
       return;
     }
-    if (block.timing) block.round_trip.sample(static_cast<uint32_t>(now_us - block.timed_at_us));
-    block.timing = false;
     block.snd_una = block.iss + 1;
-    block.snd_nxt = seq_max(block.snd_nxt, block.snd_una);
     block.snd_wnd = uint32_t{segment.window} << block.send_scale;
     block.snd_wl1 = segment.sequence;
     block.snd_wl2 = segment.acknowledgement;
@@ -420,7 +517,7 @@ void Tcp::State::input_connection(ControlBlock& block, Segment& segment) {
       seq_le(segment.sequence, block.last_ack_sent) &&
       seq_ge(segment.options.timestamp, block.ts_recent)) {
     block.ts_recent = segment.options.timestamp;
-    block.ts_recent_us = now_us;
+    block.ts_recent_ms = now_ms();
   }
 
   take_acknowledgement(block, segment);
@@ -431,15 +528,24 @@ void Tcp::State::input_connection(ControlBlock& block, Segment& segment) {
   if (block.fin_acknowledged()) {
     if (block.state == tcp::State::fin_wait_1) {
       block.state = tcp::State::fin_wait_2;
-      block.give_up_at_us = now_us + kFinWait2Us;
-      arm(block, block.give_up_at_us);
+      block.idle_at_us = now_us + kFinWait2Us;
+      arm(block, block.idle_at_us);
     } else if (block.state == tcp::State::closing) {
       return enter_time_wait(block);
     } else if (block.state == tcp::State::last_ack) {
       return finish(block, CloseReason::finished);
     }
   }
-  if (block.state == tcp::State::fin_wait_2) block.give_up_at_us = now_us + kFinWait2Us;
+  if (block.state == tcp::State::fin_wait_2) block.idle_at_us = now_us + kFinWait2Us;
+
+  // RFC 3168 section 6.1.3: congestion is echoed until the peer says that it has heard.
+  if (block.ecn) [[unlikely]] {
+    if (segment.has(kCwr)) block.echo_congestion = false;
+    if (segment.congested) {
+      block.echo_congestion = true;
+      want_ack(block);
+    }
+  }
 
   // Seventh and eighth: text and FIN.
   if (window_probe) {
@@ -461,71 +567,12 @@ void Tcp::State::input_connection(ControlBlock& block, Segment& segment) {
 /// RFC 5961 section 5.2. False when the segment is to be dropped.
 bool Tcp::State::check_acknowledgement(ControlBlock& block, const Segment& segment) {
   uint32_t ack = segment.acknowledgement;
-  if (seq_gt(ack, block.snd_max) || seq_lt(ack, block.snd_una - block.max_snd_wnd)) {
+  if (seq_gt(ack, block.snd_nxt) || seq_lt(ack, block.snd_una - block.max_snd_wnd)) {
     counters.add(Counter::drop_tcp_unacceptable);
     challenge(block);
     return false;
   }
   return true;
-}
-
-void Tcp::State::take_acknowledgement(ControlBlock& block, const Segment& segment) {
-  uint32_t ack = segment.acknowledgement;
-  if (seq_le(ack, block.snd_una)) {
-    // RFC 5681 section 2: what counts as a duplicate.
-    bool duplicate =
-        ack == block.snd_una && segment.length() == 0 && block.snd_max != block.snd_una &&
-        (uint32_t{segment.window} << block.send_scale) == block.snd_wnd && block.snd_wnd != 0;
-    if (!duplicate) return;
-    if (block.congestion.on_duplicate(block.snd_una, block.snd_max)) {
-      counters.add(Counter::tcp_fast_retransmits);
-      retransmit_head(block);
-    }
-    want_output(block);
-    return;
-  }
-
-  uint32_t in_flight = block.snd_max - block.snd_una;
-  uint32_t advanced = ack - block.snd_una;
-  // FIN takes a sequence number but no place in the queue.
-  uint32_t bytes = std::min(advanced, block.queue.bytes());
-  if (block.timing && seq_gt(ack, block.timed_seq)) {
-    block.round_trip.sample(static_cast<uint32_t>(now_us - block.timed_at_us));
-    block.timing = false;
-  } else if (block.retries != 0 && block.timestamps && segment.options.has_timestamp &&
-             segment.options.timestamp_echo != 0) {
-    // After a retransmission only the echoed timestamp tells which copy arrived (RFC 7323
-    // section 4.1).
-    uint32_t rtt_ms = timestamp_now(block.ts_offset) - segment.options.timestamp_echo;
-    if (rtt_ms < 60'000) block.round_trip.sample(std::max(1u, rtt_ms) * 1000);
-  }
-  // Without a measurement the time-out stays doubled (Karn; RFC 6298 section 5.5, last paragraph).
-  block.retries = 0;
-  block.probes = 0;
-  block.snd_una = ack;
-  if (seq_lt(block.snd_nxt, ack)) {
-    block.snd_nxt = ack;
-    block.cursor = {};
-  }
-  block.queue.remove(bytes);
-  // All that was sent is acknowledged, and the block where the cursor stood has gone.
-  if (block.snd_nxt == ack) block.cursor = {};
-
-  bool hole = false;
-  if (block.congestion.recovering()) {
-    hole = block.congestion.on_recovery_progress(ack, advanced, block.snd_max - ack);
-  } else {
-    block.congestion.on_progress(advanced,
-                                 in_flight + block.mss_bytes >= block.congestion.window_bytes());
-  }
-  if (block.snd_una == block.snd_max) {
-    block.retransmit_at_us = UINT64_MAX;  // RFC 6298 section 5.2
-  } else {
-    start_retransmit_timer(block);  // section 5.3
-    if (hole) retransmit_head(block);
-  }
-  if (block.queue.bytes() != 0 || (block.close_requested && !block.fin_sent)) want_output(block);
-  if (bytes != 0 && block.wants_acknowledged) block.events->on_acknowledged(block, bytes);
 }
 
 /// RFC 9293 section 3.10.7.4: the newest segment's window counts.
@@ -542,12 +589,21 @@ void Tcp::State::take_window(ControlBlock& block, const Segment& segment) {
   // (section 3.8.6.1, MUST-37).
   block.probes = 0;
   if (block.snd_wnd <= before) return;
-  if (block.persist_at_us != UINT64_MAX) {
-    block.persist_at_us = UINT64_MAX;
+  if (block.loss_timer == LossTimer::persist && block.loss_at_us != UINT64_MAX) {
     // It was the probes that doubled, not what is sent now.
     block.round_trip.reset_backoff();
+    // What went out while the window was closed was a probe, and may have been thrown away: it is
+    // no sign of congestion.
+    block.board.mark_all_lost(false);
+    block.loss_at_us = UINT64_MAX;
+    set_loss_timer(block);
   }
   if (block.queue.bytes() != 0) want_output(block);
+}
+
+/// The next acknowledgement reports bytes that came again (RFC 2883 section 4).
+void Tcp::State::note_duplicate(ControlBlock& block, uint32_t start, uint32_t end) {
+  if (block.sack_permitted && start != end) block.duplicate = {start, end};
 }
 
 /// Shows text to the handler. False when it has no room (then nothing happened) or has ended the
@@ -565,7 +621,20 @@ bool Tcp::State::deliver(ControlBlock& block, const Payload& payload) {
     return false;
   }
   counters.add(Counter::tcp_rx_bytes, payload.length_bytes);
+  if (block.rcv_nxt - block.watch_seq >= block.receive_limit_bytes / 2) widen(block);
   return true;
+}
+
+/// Half a buffer came since the last look. A peer that needed no more than a round trip for it is
+/// held back by the window: it gets twice as much, unless the handler does not keep up.
+void Tcp::State::widen(ControlBlock& block) {
+  uint32_t round_trip_ms = block.round_trip.smoothed_us() / 1000 + 1;
+  if (now_ms() - block.watch_ms <= round_trip_ms &&
+      block.unconsumed_bytes <= block.receive_limit_bytes / 2)
+    block.receive_limit_bytes =
+        std::min(2 * block.receive_limit_bytes, config.receive_buffer_bytes);
+  block.watch_seq = block.rcv_nxt;
+  block.watch_ms = now_ms();
 }
 
 /// Delivers text that is next, keeps what is early. True when a FIN is next.
@@ -576,6 +645,7 @@ bool Tcp::State::take_data(ControlBlock& block, Segment& segment) {
   bool fin = segment.has(kFin);
   if (seq_lt(sequence, block.rcv_nxt)) {
     uint32_t old_bytes = std::min(block.rcv_nxt - sequence, bytes);
+    note_duplicate(block, sequence, sequence + old_bytes);
     sequence += old_bytes;
     offset += old_bytes;
     bytes -= old_bytes;
@@ -591,14 +661,23 @@ bool Tcp::State::take_data(ControlBlock& block, Segment& segment) {
     // RFC 5681 section 4.2: a duplicate acknowledgement at once, one for each such segment, tells
     // the peer of the gap. Without data: one that carries data does not count as a duplicate
     // (section 2).
-    send_ack(block);
     rte_mbuf* frame = segment.frame;
     segment.frame = nullptr;
-    if (block.reorder.insert(early, config.max_reorder_segments, frame, offset, sequence, bytes,
-                             fin))
-      counters.add(Counter::tcp_out_of_order);
-    else
-      counters.add(Counter::drop_tcp_reorder_full);
+    switch (block.reorder.insert(early,
+                                 std::min(config.max_reorder_segments, ReorderQueue::kMaxSegments),
+                                 frame, offset, sequence, bytes, fin)) {
+      case ReorderQueue::Inserted::kept:
+        counters.add(Counter::tcp_out_of_order);
+        break;
+      case ReorderQueue::Inserted::duplicate:
+        counters.add(Counter::tcp_duplicates);
+        note_duplicate(block, sequence, sequence + bytes);
+        break;
+      case ReorderQueue::Inserted::full:
+        counters.add(Counter::drop_tcp_reorder_full);
+        break;
+    }
+    send_ack(block);
     return false;
   }
   if (bytes != 0 && !deliver(block, {segment.frame, offset, bytes})) {
@@ -608,14 +687,14 @@ bool Tcp::State::take_data(ControlBlock& block, Segment& segment) {
   while (!fin && !block.reorder.empty()) {
     // RFC 5681 section 4.2: filling a gap is acknowledged at once.
     block.ack_now = true;
-    EarlySegment* next = block.reorder.ready(early, block.rcv_nxt);
-    if (next == nullptr) break;
-    uint32_t length = next->length_bytes;
-    if (length != 0 && !deliver(block, {next->frame, next->offset_bytes, length})) {
+    ReorderQueue::Ready next;
+    if (!block.reorder.ready(early, block.rcv_nxt, next)) break;
+    if (next.length_bytes != 0 &&
+        !deliver(block, {next.frame, next.offset_bytes, next.length_bytes})) {
       if (block.state == tcp::State::dead) return false;
       break;
     }
-    fin = next->fin;
+    fin = next.fin;
     block.reorder.pop(early);
   }
   want_output(block);

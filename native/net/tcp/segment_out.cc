@@ -34,6 +34,17 @@ void put_timestamps(uint8_t* at, uint32_t value, uint32_t echo) {
   put_u32(at + 8, echo);
 }
 
+/// NOP, NOP, SACK (RFC 2018 section 3). Returns the length, 0 without blocks.
+uint32_t put_sacks(uint8_t* at, const SackBlock* sacks, uint32_t count) {
+  if (count == 0) return 0;
+  put_u32(at, 0x01010500 | (2 + 8 * count));
+  for (uint32_t i = 0; i < count; i++) {
+    put_u32(at + 4 + 8 * i, sacks[i].start);
+    put_u32(at + 8 + 8 * i, sacks[i].end);
+  }
+  return 4 + 8 * count;
+}
+
 void fill_header(uint8_t* at, uint16_t source, uint16_t destination, uint32_t sequence,
                  uint32_t acknowledgement, uint32_t header_bytes, uint8_t flags, uint16_t window) {
   auto* header = reinterpret_cast<Header*>(at);
@@ -63,10 +74,9 @@ void finish_checksum(rte_mbuf* packet, const Address& source, const Address& des
 /// The window to offer now, and with it the right edge that the peer will know. RFC 9293
 /// section 3.8.6.2.2: the edge moves only by steps that are worth it, and never back.
 uint16_t Tcp::State::window_field(ControlBlock& block) {
-  uint32_t room =
-      config.receive_buffer_bytes - std::min(config.receive_buffer_bytes, block.unconsumed_bytes);
+  uint32_t room = receive_room(block);
   uint32_t edge = block.rcv_nxt + room;
-  uint32_t step = std::min<uint32_t>(config.receive_buffer_bytes / 2, block.mss_bytes);
+  uint32_t step = std::min<uint32_t>(block.receive_limit_bytes / 2, block.mss_bytes);
   if (seq_lt(edge, block.rcv_edge + step)) edge = block.rcv_edge;
   if (seq_lt(edge, block.rcv_nxt)) edge = block.rcv_nxt;
   uint32_t window = edge - block.rcv_nxt;
@@ -77,15 +87,35 @@ uint16_t Tcp::State::window_field(ControlBlock& block) {
   return static_cast<uint16_t>(field);
 }
 
+/// The longest payload of the next segment: the SACK option takes its room from it.
+uint32_t Tcp::State::segment_bytes(const ControlBlock& block) const {
+  if (!block.reports()) [[likely]]
+    return block.mss_bytes;
+  uint32_t blocks = block.reorder.runs() + (block.duplicate.start != block.duplicate.end ? 1 : 0);
+  return block.mss_bytes -
+         (4 + 8 * std::min(blocks, block.timestamps ? kMaxSackBlocks - 1 : kMaxSackBlocks));
+}
+
 /// Writes header and options of a segment of an established connection; returns their length.
 /// Acknowledges everything.
 uint32_t Tcp::State::write_header(ControlBlock& block, uint8_t* at, uint32_t sequence,
                                   uint8_t flags) {
   uint32_t header_bytes = sizeof(Header) + (block.timestamps ? kTimestampOptionBytes : 0);
-  fill_header(at, block.local.port, block.remote.port, sequence, block.rcv_nxt, header_bytes, flags,
-              window_field(block));
   if (block.timestamps)
     put_timestamps(at + sizeof(Header), timestamp_now(block.ts_offset), block.ts_recent);
+  if (block.reports()) [[unlikely]] {
+    // The duplicate first, if there was one (RFC 2883 section 4), then what is there.
+    SackBlock sacks[kMaxSackBlocks];
+    uint32_t capacity = (kMaxHeaderBytes - header_bytes - 4) / 8;
+    uint32_t count = 0;
+    if (block.duplicate.start != block.duplicate.end) sacks[count++] = block.duplicate;
+    block.duplicate = {0, 0};
+    count += block.reorder.report(sacks + count, capacity - count);
+    header_bytes += put_sacks(at + header_bytes, sacks, count);
+  }
+  if (block.echo_congestion) flags |= kEce;
+  fill_header(at, block.local.port, block.remote.port, sequence, block.rcv_nxt, header_bytes, flags,
+              window_field(block));
   block.last_ack_sent = block.rcv_nxt;
   block.unacknowledged_segments = 0;
   block.ack_now = false;
@@ -93,10 +123,16 @@ uint32_t Tcp::State::write_header(ControlBlock& block, uint8_t* at, uint32_t seq
   return header_bytes;
 }
 
+/// The acknowledgement that a segment carried was lost with it, for want of a buffer.
+void Tcp::State::acknowledge_later(ControlBlock& block) {
+  block.delayed_ack_at_us = now_us + kDelayedAckUs;
+  arm(block, block.delayed_ack_at_us);
+}
+
 /// Sends `bytes` of the queue, read at `cursor`, as the segment at `sequence`. False when no buffer
 /// was free.
 bool Tcp::State::send_segment(ControlBlock& block, uint32_t sequence, uint32_t bytes, uint8_t flags,
-                              SendQueue::Cursor& cursor) {
+                              SendQueue::Cursor& cursor, bool resent) {
   SendQueue::Piece pieces[kMaxSegmentPieces];
   uint32_t taken = 0;
   SendQueue::Cursor after = cursor;
@@ -131,6 +167,7 @@ bool Tcp::State::send_segment(ControlBlock& block, uint32_t sequence, uint32_t b
       if (piece == nullptr) {
         counters.add(Counter::drop_no_mbuf);
         rte_pktmbuf_free(packet);
+        acknowledge_later(block);
         return false;
       }
       auto* data = const_cast<uint8_t*>(pieces[i].data);
@@ -149,22 +186,25 @@ bool Tcp::State::send_segment(ControlBlock& block, uint32_t sequence, uint32_t b
   cursor = after;
   finish_checksum(packet, block.local.address, block.remote.address);
   counters.add(Counter::tcp_tx);
-  block.last_send_us = now_us;
-  output.send(packet, block.local.address, block.remote.address, ip::kProtocolTcp);
+  block.last_send_ms = now_ms();
+  block.has_sent = true;
+  // RFC 3168 section 6.1.5: what is sent again, and a window probe, is not ECN-capable.
+  output.send(packet, block.local.address, block.remote.address, ip::kProtocolTcp,
+              {.ecn = static_cast<uint8_t>(block.ecn && !resent && bytes != 0 ? 2 : 0)});
   return true;
 }
 
 void Tcp::State::send_ack(ControlBlock& block) {
   rte_mbuf* packet = rte_pktmbuf_alloc(environment.header_pool);
   if (packet == nullptr) {
-    // Not lost for good: the peer sends again and is answered then.
     counters.add(Counter::drop_no_mbuf);
+    block.ack_now = false;
+    acknowledge_later(block);
     return;
   }
   auto* at = rte_pktmbuf_mtod(packet, uint8_t*);
-  // RFC 9293 section 3.10.7.4: <SEQ=SND.NXT>; after a time-out the highest one sent is what the
-  // peer expects.
-  uint32_t header_bytes = write_header(block, at, block.snd_max, kAck);
+  // RFC 9293 section 3.10.7.4: <SEQ=SND.NXT>.
+  uint32_t header_bytes = write_header(block, at, block.snd_nxt, kAck);
   packet->data_len = static_cast<uint16_t>(header_bytes);
   packet->pkt_len = header_bytes;
   finish_checksum(packet, block.local.address, block.remote.address);
@@ -175,13 +215,9 @@ void Tcp::State::send_ack(ControlBlock& block) {
 /// SYN or SYN-ACK, by state.
 void Tcp::State::send_syn(ControlBlock& block) {
   bool answer = block.state == tcp::State::syn_received;
-  if (block.snd_max == block.iss) {
-    block.snd_max = block.snd_nxt = block.iss + 1;
-    block.timing = true;
-    block.timed_seq = block.iss;
-    block.timed_at_us = now_us;
-  } else {
-    block.timing = false;
+  if (block.snd_nxt == block.iss) {
+    block.snd_nxt = block.iss + 1;
+    block.opened_us = now_us;
   }
   rte_mbuf* packet = rte_pktmbuf_alloc(environment.header_pool);
   if (packet == nullptr) {
@@ -194,9 +230,15 @@ void Tcp::State::send_syn(ControlBlock& block) {
   options[1] = 4;
   put_u16(options + 2, our_mss(block.remote.address));
   uint32_t length = 4;
+  bool sack = !answer || block.sack_permitted;
   if (!answer || block.timestamps) {
     put_timestamps(options + length, timestamp_now(block.ts_offset), answer ? block.ts_recent : 0);
+    // SACK-permitted (RFC 2018 section 2) takes the place of the padding.
+    if (sack) put_u16(options + length, 0x0402);
     length += kTimestampOptionBytes;
+  } else if (sack) {
+    put_u32(options + length, 0x01010402);
+    length += 4;
   }
   if (!answer || block.window_scaling) {
     options[length] = 1;
@@ -206,10 +248,15 @@ void Tcp::State::send_syn(ControlBlock& block) {
     length += 4;
   }
   uint32_t header_bytes = sizeof(Header) + length;
+  // RFC 3168 section 6.1.1; a repeated SYN does without, in case a middlebox is in its way
+  // (section 6.1.1.1).
+  uint8_t flags = answer ? kSyn | kAck : kSyn;
+  if (answer && block.ecn) flags |= kEce;
+  if (!answer && config.request_ecn && block.retries == 0) flags |= kEce | kCwr;
   // The window of a SYN is not scaled (RFC 7323 section 2.2).
   uint32_t window = std::min<uint32_t>(0xffff, config.receive_buffer_bytes);
   fill_header(at, block.local.port, block.remote.port, block.iss, answer ? block.rcv_nxt : 0,
-              header_bytes, answer ? kSyn | kAck : kSyn, static_cast<uint16_t>(window));
+              header_bytes, flags, static_cast<uint16_t>(window));
   if (answer) block.rcv_edge = block.rcv_nxt + window;
   packet->data_len = static_cast<uint16_t>(header_bytes);
   packet->pkt_len = header_bytes;
@@ -251,93 +298,129 @@ void Tcp::State::send_reset_for(const Segment& segment) {
               nullptr);
 }
 
-/// After a segment of `bytes` and perhaps FIN: timers and the highest number sent.
-void Tcp::State::note_sent(ControlBlock& block, uint32_t sequence, uint32_t bytes, bool fin) {
-  uint32_t end = sequence + bytes + (fin ? 1 : 0);
-  if (seq_gt(end, block.snd_max)) {
-    counters.add(Counter::tcp_tx_bytes, end - seq_max(block.snd_max, sequence) - (fin ? 1 : 0));
-    if (!block.timing && seq_ge(sequence, block.snd_max)) {
-      block.timing = true;
-      block.timed_seq = sequence;
-      block.timed_at_us = now_us;
-    }
-    block.snd_max = end;
-  } else {
-    counters.add(Counter::tcp_retransmits);
-    block.timing = false;
+/// Sends the next `bytes` of the queue, and FIN behind them. False when there was no memory.
+bool Tcp::State::send_new(ControlBlock& block, uint32_t bytes, bool fin) {
+  SentSegment* sent = block.board.full() ? nullptr : sent_pool.take();
+  if (sent == nullptr) {
+    counters.add(Counter::tcp_sent_full);
+    return false;
   }
-  // RFC 6298 section 5.1.
-  if (block.retransmit_at_us == UINT64_MAX) start_retransmit_timer(block);
+  if (block.cursor.block == nullptr)
+    block.cursor = block.queue.seek(block.snd_nxt - block.snd_una);
+  else
+    block.queue.advance(block.cursor, 0);
+  sent->from = block.cursor;
+  sent->sequence = block.snd_nxt;
+  sent->end = block.snd_nxt + bytes + (fin ? 1 : 0);
+  sent->fin = fin;
+  uint8_t flags = kAck;
+  if (bytes != 0 && block.snd_nxt + bytes == block.data_end()) flags |= kPsh;
+  if (fin) flags |= kFin;
+  if (block.tell_reduced && bytes != 0) flags |= kCwr;
+  if (!send_segment(block, block.snd_nxt, bytes, flags, block.cursor, false)) {
+    sent_pool.give_back(sent);
+    return false;
+  }
+  if (bytes != 0) block.tell_reduced = false;
+  if (fin) {
+    block.fin_sent = true;
+    block.fin_sequence = block.snd_nxt + bytes;
+  }
+  if (block.board.empty()) block.progress_ms = now_ms();
+  block.board.append(sent, now_us);
+  block.snd_nxt = sent->end;
+  block.reduction.on_sent(sent->length());
+  counters.add(Counter::tcp_tx_bytes, bytes);
+  return true;
 }
 
-/// The first unacknowledged segment once more, outside of the window's order.
-void Tcp::State::retransmit_head(ControlBlock& block) {
-  uint32_t bytes = std::min<uint32_t>(block.mss_bytes, block.queue.bytes());
-  bool with_fin = block.fin_sent && bytes == block.queue.bytes();
-  if (bytes == 0 && !with_fin) return;
-  SendQueue::Cursor cursor = block.queue.seek(0);
-  uint8_t flags = static_cast<uint8_t>(kAck | kPsh | (with_fin ? kFin : 0));
-  if (!send_segment(block, block.snd_una, bytes, flags, cursor)) return;
+/// Sends a segment once more, the first part of it if it is longer than segments may be now. False
+/// when there was no memory.
+bool Tcp::State::resend(ControlBlock& block, SentSegment& sent) {
+  uint32_t most = segment_bytes(block);
+  if (sent.payload_bytes() > most &&
+      !block.board.split(sent_pool, block.queue, sent, sent.sequence + most))
+    return false;
+  SendQueue::Cursor cursor = sent.from;
+  auto flags = static_cast<uint8_t>(kAck | kPsh | (sent.fin ? kFin : 0));
+  if (!send_segment(block, sent.sequence, sent.payload_bytes(), flags, cursor, true)) return false;
+  if (!block.resent_stamp_valid) {
+    block.resent_stamp = timestamp_now(block.ts_offset);
+    block.resent_stamp_valid = true;
+  }
+  block.undo_any_resent = true;
+  if (block.undo_resent < UINT16_MAX) block.undo_resent++;
+  block.board.mark_resent(sent, now_us);
+  block.reduction.on_sent(sent.length());
   counters.add(Counter::tcp_retransmits);
-  block.timing = false;
+  return true;
+}
+
+/// Sends lost segments again as the window allows. False when there was no memory.
+bool Tcp::State::repair_losses(ControlBlock& block) {
+  uint32_t window = block.congestion.window_bytes();
+  uint32_t right = block.snd_una + block.snd_wnd;
+  while (SentSegment* lost = block.board.first_lost()) {
+    uint32_t under_way = pipe(block);
+    if (under_way != 0 && under_way + std::min<uint32_t>(lost->length(), block.mss_bytes) > window)
+      return true;
+    // A peer that took its window back is sent no more than the first segment beyond it.
+    if (block.snd_wnd == 0 || (seq_gt(lost->end, right) && lost != block.board.head())) return true;
+    if (!resend(block, *lost)) return false;
+  }
+  return true;
+}
+
+/// Sends new bytes as both windows allow. False when there was no memory.
+bool Tcp::State::send_queued(ControlBlock& block) {
+  uint32_t end = block.data_end();
+  uint32_t limit = block.snd_una + block.snd_wnd;
+  uint32_t window = block.congestion.window_bytes();
+  uint32_t mss = segment_bytes(block);
+  for (uint32_t turn = 0;; turn++) {
+    uint32_t under_way = pipe(block);
+    uint32_t queued = seq_lt(block.snd_nxt, end) ? end - block.snd_nxt : 0;
+    uint32_t offered = seq_lt(block.snd_nxt, limit) ? limit - block.snd_nxt : 0;
+    uint32_t usable = std::min(offered, window > under_way ? window - under_way : 0);
+    uint32_t bytes = std::min({queued, usable, mss});
+    bool last = bytes == queued;
+    bool fin = last && block.close_requested && !block.fin_sent;
+    if (bytes == 0 && (!fin || queued != 0)) return true;
+    // Sender's silly window avoidance (RFC 9293 section 3.8.6.2.1): a full segment, or all there
+    // is, or half of the largest window ever offered.
+    if (!last && bytes < mss && bytes < block.max_snd_wnd / 2) return true;
+    if (turn == kSegmentsPerTurn) {
+      want_output(block);
+      return true;
+    }
+    if (!send_new(block, bytes, fin)) return false;
+    if (fin) return true;
+  }
 }
 
 /// Sends what windows allow, or a bare acknowledgement if one is due (RFC 9293 section 3.8.6.2.1).
 void Tcp::State::output_one(ControlBlock& block) {
   if (!block.established_or_later()) return;
-  uint32_t end = block.data_end();
   if (block.queue.bytes() != 0 || (block.close_requested && !block.fin_acknowledged())) {
-    // RFC 5681 section 4.1.
-    if (block.snd_max == block.snd_una && block.last_send_us != 0 &&
-        now_us - block.last_send_us > block.round_trip.timeout_us())
-      block.congestion.on_idle();
-    uint32_t allowed = std::min(
-        block.snd_wnd, block.congestion.window_bytes() + block.congestion.limited_transmit_bytes());
-    uint32_t limit = block.snd_una + allowed;
-    for (uint32_t turn = 0;; turn++) {
-      uint32_t queued = seq_lt(block.snd_nxt, end) ? end - block.snd_nxt : 0;
-      uint32_t usable = seq_lt(block.snd_nxt, limit) ? limit - block.snd_nxt : 0;
-      uint32_t bytes = std::min({queued, usable, uint32_t{block.mss_bytes}});
-      bool last = bytes == queued;
-      bool fin = last && block.close_requested && seq_le(block.snd_nxt, end);
-      if (bytes == 0 && !fin) break;
-      if (bytes == 0 && queued != 0) break;
-      // Sender's silly window avoidance: a full segment, or all there is, or half of the largest
-      // window ever offered. What is sent again is exempt: a peer that took its window back must
-      // hear of us all the same.
-      if (!last && bytes < block.mss_bytes && bytes < block.max_snd_wnd / 2 &&
-          seq_ge(block.snd_nxt, block.snd_max))
-        break;
-      if (turn == kSegmentsPerTurn) {
-        want_output(block);
-        break;
-      }
-      if (block.cursor.block == nullptr || block.cursor_seq != block.snd_nxt)
-        block.cursor = block.queue.seek(block.snd_nxt - block.snd_una);
-      uint8_t flags =
-          static_cast<uint8_t>(kAck | (last && bytes != 0 ? kPsh : 0) | (fin ? kFin : 0));
-      if (!send_segment(block, block.snd_nxt, bytes, flags, block.cursor)) {
-        // No buffer: the retransmission timer tries again.
-        block.cursor = {};
-        if (block.retransmit_at_us == UINT64_MAX) start_retransmit_timer(block);
-        return;
-      }
-      uint32_t sequence = block.snd_nxt;
-      if (fin) {
-        block.fin_sent = true;
-        block.fin_sequence = sequence + bytes;
-      }
-      block.snd_nxt += bytes + (fin ? 1 : 0);
-      block.cursor_seq = block.snd_nxt;
-      note_sent(block, sequence, bytes, fin);
-      if (fin) break;
+    uint32_t before = block.snd_nxt;
+    if (block.board.empty() && block.has_sent) {
+      uint32_t idle_ms = now_ms() - block.last_send_ms;
+      if (idle_ms > 0)
+        block.congestion.on_idle(uint64_t{idle_ms} * 1000, block.round_trip.timeout_us());
+    }
+    bool sent = block.board.lost_bytes() == 0 || block.frto == 2 || repair_losses(block);
+    sent = sent && send_queued(block);
+    if (!sent) {
+      // No memory: the timer tries again.
+      if (block.loss_at_us == UINT64_MAX) start_timer(block, LossTimer::timeout);
+    } else if (block.snd_nxt != before &&
+               (block.loss_at_us == UINT64_MAX || block.loss_timer == LossTimer::tail_probe ||
+                block.loss_timer == LossTimer::persist)) {
+      set_loss_timer(block);
     }
     // Nothing under way and nothing may be sent: only a probe finds out when the window opens.
-    if (block.queue.bytes() != 0 && block.retransmit_at_us == UINT64_MAX &&
-        block.persist_at_us == UINT64_MAX) {
-      block.persist_at_us = now_us + block.round_trip.timeout_us();
-      arm(block, block.persist_at_us);
-    }
+    if (block.queue.bytes() != 0 && block.loss_at_us == UINT64_MAX)
+      start_timer(block, LossTimer::persist);
   }
   if (block.ack_now) send_ack(block);
 }

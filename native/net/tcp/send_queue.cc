@@ -153,13 +153,9 @@ void SendQueue::clear() {
 }
 
 SendQueue::Cursor SendQueue::seek(uint32_t offset_bytes) const {
-  uint64_t offset = uint64_t{head_offset_bytes_} + offset_bytes;
-  SendBlock* block = head_;
-  while (block != nullptr && offset >= block->length_bytes && block->next != nullptr) {
-    offset -= block->length_bytes;
-    block = block->next;
-  }
-  return {block, static_cast<uint32_t>(offset)};
+  Cursor cursor{head_, head_offset_bytes_};
+  if (head_ != nullptr) advance(cursor, offset_bytes);
+  return cursor;
 }
 
 uint32_t SendQueue::read(Cursor& cursor, uint32_t limit, Piece* pieces, uint32_t capacity,

@@ -82,8 +82,17 @@ class SendQueue {
   /// The first `count` bytes have been acknowledged.
   void remove(uint32_t count);
   void clear();
-  /// `offset_bytes` from the front, at most bytes().
+  /// `offset_bytes` from the front, at most bytes(); on a byte if there is one there.
   Cursor seek(uint32_t offset_bytes) const;
+  /// Moves a cursor on by `bytes`, which the queue has behind it, onto a byte if there is one.
+  void advance(Cursor& cursor, uint32_t bytes) const {
+    uint64_t offset = uint64_t{cursor.offset_bytes} + bytes;
+    while (offset >= cursor.block->length_bytes && cursor.block->next != nullptr) {
+      offset -= cursor.block->length_bytes;
+      cursor.block = cursor.block->next;
+    }
+    cursor.offset_bytes = static_cast<uint32_t>(offset);
+  }
   /// Takes up to `limit` bytes at the cursor as pieces, and moves it. Returns how many pieces, at
   /// most `capacity`; `taken` tells how many bytes.
   uint32_t read(Cursor& cursor, uint32_t limit, Piece* pieces, uint32_t capacity,

@@ -15,6 +15,10 @@ constexpr uint32_t kTimersPerCycle = 512;
 
 ControlBlock& block_of(Connection& connection) { return static_cast<ControlBlock&>(connection); }
 
+struct Key {
+  uint64_t words[2];
+};
+
 }  // namespace
 
 Tcp::State::State(const StackConfig& config_, const Environment& environment_, ip::Output& output_)
@@ -22,13 +26,15 @@ Tcp::State::State(const StackConfig& config_, const Environment& environment_, i
       environment(environment_),
       counters(environment_.counters),
       output(output_),
+      hash_key{environment.random.next(), environment.random.next()},
+      isn_key{environment.random.next(), environment.random.next()},
+      cookie(Key{environment.random.next(), environment.random.next()}.words),
       blocks(config_.max_connections),
       flows(config_.max_connections + config_.max_time_wait),
       time_wait(config_.max_time_wait),
       send_pool(config_.send_copy_bytes),
-      early(config_.max_reorder_segments_total) {
-  for (uint64_t& word : hash_key) word = environment.random.next();
-  for (uint64_t& word : isn_key) word = environment.random.next();
+      early(config_.max_reorder_segments_total),
+      sent_pool(config_.max_sent_segments) {
   // RFC 7323 section 2.2: the smallest shift that can express the whole buffer.
   while ((config.receive_buffer_bytes >> receive_scale) > 0xffff && receive_scale < 14)
     receive_scale++;
@@ -42,13 +48,9 @@ ControlBlock* Tcp::State::create(const Endpoint& local, const Endpoint& remote, 
   block->index = blocks.index_of(block);
   block->local = local;
   block->remote = remote;
-  block->hash = hash;
   block->iss = initial_sequence(local, remote);
-  block->snd_una = block->snd_nxt = block->snd_max = block->iss;
-  // A timestamp clock of its own for each connection says nothing about the machine's (RFC 7323
-  // section 7.1).
-  block->ts_offset =
-      static_cast<uint32_t>(siphash(isn_key, &block->remote, sizeof block->remote) >> 32);
+  block->snd_una = block->snd_nxt = block->iss;
+  block->ts_offset = timestamp_offset(block->remote);
   flows.insert(hash, block->index);
   return block;
 }
@@ -58,8 +60,9 @@ void Tcp::State::destroy(ControlBlock& block) {
   if (block.state == tcp::State::dead) return;
   if (block.state == tcp::State::syn_received) half_open--;
   block.state = tcp::State::dead;
-  flows.erase(block.hash, block.index);
+  flows.erase(flow_hash(hash_key, block.local, block.remote), block.index);
   wheel.disarm(block.timer);
+  block.board.clear(sent_pool);
   block.queue.clear();
   block.reorder.clear(early);
   counters.add(Counter::tcp_closed);
@@ -101,14 +104,14 @@ void Tcp::State::enter_time_wait(ControlBlock& block) {
   TimeWaitRecord& record = time_wait[slot];
   record = {.local = block.local,
             .remote = block.remote,
-            .snd_nxt = block.snd_max,
+            .snd_nxt = block.snd_nxt,
             .rcv_nxt = block.rcv_nxt,
             .ts_recent = block.ts_recent,
             .ts_offset = block.ts_offset,
             .expires_ms = now_ms() + config.time_wait_ms,
             .timestamps = block.timestamps,
             .live = true};
-  uint64_t hash = block.hash;
+  uint64_t hash = flow_hash(hash_key, block.local, block.remote);
   // The acknowledgement of the FIN goes out before the block does.
   if (block.ack_now) send_ack(block);
   flows.insert(hash, slot | kTimeWaitBit);
@@ -143,85 +146,60 @@ void Tcp::State::on_timer(ControlBlock& block) {
     counters.add(Counter::tcp_delayed_acks);
     want_ack(block);
   }
-  if (now_us >= block.retransmit_at_us) {
-    block.retransmit_at_us = UINT64_MAX;
-    on_retransmit_timeout(block);
+  if (now_us >= block.loss_at_us) {
+    block.loss_at_us = UINT64_MAX;
+    on_loss_timer(block);
     if (block.state == tcp::State::dead) return;
   }
-  if (now_us >= block.persist_at_us) {
-    block.persist_at_us = UINT64_MAX;
-    on_persist(block);
+  if (now_us >= block.idle_at_us) {
+    block.idle_at_us = UINT64_MAX;
+    on_idle_timer(block);
     if (block.state == tcp::State::dead) return;
   }
-  if (now_us >= block.give_up_at_us) {
-    finish(block, CloseReason::timed_out);
-    return;
-  }
-  uint64_t next = std::min(
-      {block.delayed_ack_at_us, block.retransmit_at_us, block.persist_at_us, block.give_up_at_us});
+  uint64_t next = std::min({block.delayed_ack_at_us, block.loss_at_us, block.idle_at_us});
   if (next != UINT64_MAX) arm(block, next);
 }
 
-/// RFC 6298 section 5.4 to 5.7.
-void Tcp::State::on_retransmit_timeout(ControlBlock& block) {
-  counters.add(Counter::tcp_timeouts);
-  bool opening = block.state == tcp::State::syn_sent || block.state == tcp::State::syn_received;
-  uint8_t limit = block.state == tcp::State::syn_sent       ? kMaxSynRetries
-                  : block.state == tcp::State::syn_received ? kMaxSynAckRetries
-                                                            : kMaxRetries;
-  if (block.retries >= limit) {
-    finish(block, CloseReason::timed_out);
-    return;
-  }
-  block.round_trip.back_off();
-  // Karn's algorithm: what is sent again is not timed (RFC 6298 section 3).
-  block.timing = false;
-  bool first = block.retries == 0;
-  block.retries++;
-  if (opening) {
-    counters.add(Counter::tcp_retransmits);
-    send_syn(block);
-    start_retransmit_timer(block);
-    return;
-  }
-  if (block.snd_wnd == 0 && block.queue.bytes() != 0) {
-    // The window closed over what is under way: probe, and leave the rest until it opens.
-    block.snd_nxt = block.snd_una;
-    block.cursor = {};
-    on_persist(block);
-    return;
-  }
-  block.congestion.on_timeout(block.snd_una, block.snd_max, first);
-  // Everything unacknowledged is sent again, as the window allows.
-  block.snd_nxt = block.snd_una;
-  block.cursor = {};
-  start_retransmit_timer(block);
-  want_output(block);
+void Tcp::State::start_keep_alive(ControlBlock& block) {
+  if (config.keep_alive_idle_ms == 0) return;
+  block.idle_at_us = now_us + uint64_t{config.keep_alive_idle_ms} * 1000;
+  arm(block, block.idle_at_us);
 }
 
-/// Zero-window probe (RFC 9293 section 3.8.6.1): one byte beyond the window, further and further
-/// apart.
-void Tcp::State::on_persist(ControlBlock& block) {
-  // With something under way the retransmission timer does it.
-  if (block.queue.bytes() == 0 || block.retransmit_at_us != UINT64_MAX) return;
-  if (block.probes >= kMaxProbes) {
-    finish(block, CloseReason::timed_out);
-    return;
+/// The end of FIN-WAIT-2; before it, RFC 9293 section 3.8.4: is the peer still there?
+void Tcp::State::on_idle_timer(ControlBlock& block) {
+  if (block.state == tcp::State::fin_wait_2) return finish(block, CloseReason::timed_out);
+  uint32_t silent_ms = now_ms() - block.heard_ms;
+  uint32_t wait_ms = config.keep_alive_idle_ms - std::min(config.keep_alive_idle_ms, silent_ms);
+  // With bytes under way the retransmission timer finds out.
+  if (wait_ms == 0 && block.board.empty() && block.queue.bytes() == 0) {
+    uint32_t probes = (silent_ms - config.keep_alive_idle_ms) / config.keep_alive_interval_ms;
+    if (probes >= config.keep_alive_probes) return finish(block, CloseReason::timed_out);
+    counters.add(Counter::tcp_keep_alives);
+    // A sequence number that the peer has acknowledged makes it answer.
+    uint32_t timestamps[2] = {timestamp_now(block.ts_offset), block.ts_recent};
+    send_bare(block.local, block.remote, block.snd_nxt - 1, block.rcv_nxt, kAck,
+              window_field(block), block.timestamps ? timestamps : nullptr);
   }
-  block.probes++;
-  block.round_trip.back_off();
-  // A window too small to be worth filling is filled all the same in the end (section 3.8.6.2.1,
-  // the override).
-  uint32_t bytes =
-      block.snd_wnd == 0
-          ? 1
-          : std::min(block.snd_wnd, std::min<uint32_t>(block.queue.bytes(), block.mss_bytes));
-  SendQueue::Cursor cursor = block.queue.seek(0);
-  counters.add(Counter::tcp_probes);
-  send_segment(block, block.snd_una, bytes, kAck | kPsh, cursor);
-  block.snd_max = seq_max(block.snd_max, block.snd_una + bytes);
-  block.persist_at_us = now_us + block.round_trip.timeout_us();
-  arm(block, block.persist_at_us);
+  if (wait_ms == 0) wait_ms = config.keep_alive_interval_ms;
+  block.idle_at_us = now_us + uint64_t{std::max(wait_ms, 1u)} * 1000;
+}
+
+/// RFC 5482 section 1: nothing was acknowledged for longer than the user waits.
+bool Tcp::State::outlasts_user(const ControlBlock& block) const {
+  return config.user_timeout_ms != 0 && now_ms() - block.progress_ms >= config.user_timeout_ms;
+}
+
+/// The path takes no segments as long as those that were sent.
+void Tcp::State::shrink_segments(ControlBlock& block, uint16_t mss_bytes) {
+  if (mss_bytes >= block.mss_bytes || block.state == tcp::State::syn_sent) return;
+  block.mss_bytes = std::max(mss_bytes, kMinMss);
+  block.congestion.set_mss(block.mss_bytes);
+  counters.add(Counter::tcp_segments_shrunk);
+  // What was longer never arrived. It goes out again in parts, and the window does not pay for it
+  // (RFC 1191 section 6.5).
+  block.board.mark_all_lost(false);
+  want_output(block);
 }
 
 // ---- the handlers' side ----
@@ -237,6 +215,7 @@ Tcp::~Tcp() {
 
 void Tcp::set_now(uint64_t now_us) {
   state_->now_us = now_us;
+  state_->clock_ms = static_cast<uint32_t>(now_us / 1000);
   // An empty wheel jumps; one that is armed before its first turn would walk here from the
   // machine's start.
   if (state_->wheel.count() == 0) state_->wheel.advance(now_us, 0, [](TimerNode&) {});
@@ -333,7 +312,7 @@ Connection* Tcp::connect(const Endpoint& remote, FlowEvents& events, uint32_t us
     block->receive_scale = s.receive_scale;
     block->mss_bytes = s.our_mss(remote.address);
     s.send_syn(*block);
-    s.start_retransmit_timer(*block);
+    s.start_timer(*block, LossTimer::timeout);
     return block;
   }
   return nullptr;
@@ -368,11 +347,10 @@ void Tcp::consume(Connection& connection, uint32_t bytes) {
   block.unconsumed_bytes -= std::min(bytes, block.unconsumed_bytes);
   // RFC 9293 section 3.8.6.2.2: a window update is worth a segment when it opens by half the
   // buffer, or by a segment where hardly more is left.
-  uint32_t edge = block.rcv_nxt + (s.config.receive_buffer_bytes -
-                                   std::min(s.config.receive_buffer_bytes, block.unconsumed_bytes));
+  uint32_t edge = block.rcv_nxt + s.receive_room(block);
   uint32_t opened = edge - block.rcv_edge;
   if (static_cast<int32_t>(opened) <= 0) return;
-  if (opened >= s.config.receive_buffer_bytes / 2 ||
+  if (opened >= block.receive_limit_bytes / 2 ||
       (block.rcv_edge - block.rcv_nxt < 2u * block.mss_bytes && opened >= block.mss_bytes))
     s.want_ack(block);
 }
@@ -390,9 +368,7 @@ void Tcp::abort(Connection& connection) {
   // RFC 9293 section 3.10.5.
   if (block.state != tcp::State::syn_sent) {
     s.counters.add(Counter::tcp_resets_tx);
-    // The highest number sent: snd_nxt may have gone back, to where the peer no longer believes a
-    // reset.
-    s.send_bare(block.local, block.remote, block.snd_max, block.rcv_nxt, kRst | kAck, 0, nullptr);
+    s.send_bare(block.local, block.remote, block.snd_nxt, block.rcv_nxt, kRst | kAck, 0, nullptr);
   }
   s.destroy(block);
 }
@@ -413,20 +389,19 @@ ConnectionInfo Tcp::info(const Connection& connection) const {
   return {.state = kNames[static_cast<uint32_t>(block.state)],
           .snd_una = block.snd_una,
           .snd_nxt = block.snd_nxt,
-          .snd_max = block.snd_max,
+          .snd_max = block.snd_nxt,
           .rcv_nxt = block.rcv_nxt,
           .send_window_bytes = block.snd_wnd,
           .receive_window_bytes = block.rcv_edge - block.rcv_nxt,
           .congestion_window_bytes = block.congestion.window_bytes(),
           .slow_start_threshold_bytes = block.congestion.threshold_bytes(),
-          .in_flight_bytes = block.snd_nxt - block.snd_una,
+          .in_flight_bytes = state_->pipe(block),
           .mss_bytes = block.mss_bytes,
           .round_trip_us = block.round_trip.smoothed_us(),
           .timeout_us = block.round_trip.timeout_us(),
           .send_queue_bytes = block.queue.bytes(),
           .unconsumed_bytes = block.unconsumed_bytes,
-          .timer_us = std::min({block.delayed_ack_at_us, block.retransmit_at_us,
-                                block.persist_at_us, block.give_up_at_us})};
+          .timer_us = std::min({block.delayed_ack_at_us, block.loss_at_us, block.idle_at_us})};
 }
 
 StackUsage Tcp::usage() const {
@@ -436,7 +411,7 @@ StackUsage Tcp::usage() const {
           .time_wait = s.time_wait.count(),
           .armed_timers = s.wheel.count(),
           .send_blocks = s.send_pool.used(),
-          .reorder_segments = s.early.used(),
+          .reorder_segments = s.early.segments.used(),
           .waiting_packets = 0};
 }
 
@@ -451,8 +426,16 @@ void Tcp::on_icmp_error(const Address& local, const Address& remote,
   uint32_t sequence =
       uint32_t{quoted[4]} << 24 | uint32_t{quoted[5]} << 16 | uint32_t{quoted[6]} << 8 | quoted[7];
   ControlBlock* block = s.find(from, to, flow_hash(s.hash_key, from, to));
-  if (block == nullptr || !seq_le(block->snd_una, sequence) || !seq_lt(sequence, block->snd_max)) {
+  if (block == nullptr || !seq_le(block->snd_una, sequence) || !seq_lt(sequence, block->snd_nxt)) {
     s.counters.add(Counter::drop_icmp_unknown);
+    return;
+  }
+  if (error.kind == ip::DeliveryError::Kind::too_big) {
+    uint16_t before = s.output.mtu_bytes(remote);
+    // RFC 1191 section 5: a router that does not say; the next of the usual sizes is tried.
+    uint16_t mtu = error.mtu_bytes != 0 ? error.mtu_bytes : static_cast<uint16_t>(before / 2);
+    s.output.lower_path_mtu(remote, mtu);
+    s.fit_path(*block);
     return;
   }
   if (error.kind == ip::DeliveryError::Kind::hard && block->state == tcp::State::syn_sent)

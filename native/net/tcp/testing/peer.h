@@ -12,6 +12,7 @@ struct PeerConfig {
   std::optional<uint16_t> mss = 1000;
   std::optional<uint8_t> window_scale = {};
   bool timestamps = false;
+  bool sack = false;
   uint16_t window = 65535;
   /// Between our SYN and our acknowledgement of the answer.
   uint64_t handshake_us = 0;
@@ -51,6 +52,7 @@ class Peer {
     if ((flags & kSyn) != 0) {
       segment.mss = config_.mss;
       segment.window_scale = config_.window_scale;
+      segment.sack_permitted = config_.sack;
       if (config_.timestamps) segment.timestamps = Timestamps{timestamp, timestamp_echo};
     } else if (timestamps_agreed && (flags & kRst) == 0) {
       segment.timestamps = Timestamps{timestamp, timestamp_echo};

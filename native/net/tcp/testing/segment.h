@@ -6,6 +6,7 @@
 #include <optional>
 #include <ostream>
 #include <span>
+#include <vector>
 
 #include "net/testing.h"
 
@@ -19,11 +20,20 @@ inline constexpr int kRst = 0x04;
 inline constexpr int kPsh = 0x08;
 inline constexpr int kAck = 0x10;
 inline constexpr int kUrg = 0x20;
+inline constexpr int kEce = 0x40;
+inline constexpr int kCwr = 0x80;
 
 /// RFC 7323 section 3.2.
 struct Timestamps {
   uint32_t value;
   uint32_t echo;
+};
+
+/// A block of a SACK option (RFC 2018 section 3).
+struct SackBlock {
+  uint32_t start;
+  uint32_t end;
+  friend bool operator==(const SackBlock&, const SackBlock&) = default;
 };
 
 /// A segment (RFC 9293 section 3.1), numbers in host byte order.
@@ -38,6 +48,7 @@ struct Segment {
   std::optional<uint8_t> window_scale = {};
   std::optional<Timestamps> timestamps = {};
   bool sack_permitted = false;
+  std::vector<SackBlock> sacks = {};
   /// Written behind the options above, and padded to a multiple of four with zeros.
   Bytes other_options = {};
   Bytes payload = {};
@@ -64,6 +75,7 @@ inline std::ostream& operator<<(std::ostream& out, const Segment& segment) {
   if (segment.window_scale) out << " scale " << int{*segment.window_scale};
   if (segment.timestamps)
     out << " ts " << segment.timestamps->value << '/' << segment.timestamps->echo;
+  for (const SackBlock& sack : segment.sacks) out << " sack " << sack.start << '-' << sack.end;
   return out << " at " << segment.at_us << " us>";
 }
 
@@ -92,6 +104,16 @@ inline Bytes encode(const Segment& segment, uint32_t source, uint32_t destinatio
     Bytes option = {1, 1, 8, 10, 0, 0, 0, 0, 0, 0, 0, 0};
     put32(option, 4, segment.timestamps->value);
     put32(option, 8, segment.timestamps->echo);
+    options = options + option;
+  }
+  if (!segment.sacks.empty()) {
+    Bytes option(4 + 8 * segment.sacks.size(), 1);
+    option[2] = 5;
+    option[3] = static_cast<uint8_t>(option.size() - 2);
+    for (size_t i = 0; i < segment.sacks.size(); i++) {
+      put32(option, 4 + 8 * i, segment.sacks[i].start);
+      put32(option, 8 + 8 * i, segment.sacks[i].end);
+    }
     options = options + option;
   }
   options = options + segment.other_options;
@@ -141,6 +163,9 @@ inline std::optional<Segment> parse(std::span<const uint8_t> bytes) {
       segment.sack_permitted = true;
     else if (kind == 8 && length == 10)
       segment.timestamps = Timestamps{get32(options, at + 2), get32(options, at + 6)};
+    else if (kind == 5 && length >= 10 && (length - 2) % 8 == 0)
+      for (size_t block = at + 2; block < at + length; block += 8)
+        segment.sacks.push_back({get32(options, block), get32(options, block + 4)});
     else
       return std::nullopt;
     at += length;
