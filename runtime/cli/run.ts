@@ -64,7 +64,12 @@ export function register(program: Command): void {
     .description("run one app in the foreground, on a port of its own")
     .argument("[app]", "folder with a weir.toml", ".")
     .option("--port <driver:name>", "the port", "tap:weir0")
-    .option("--ip <cidr>", `weir's address with its prefix; may be repeated (default: ${DEFAULT_ADDRESSES})`, append, [])
+    .option(
+      "--ip <cidr>",
+      `weir's address with its prefix; may be repeated (default: ${DEFAULT_ADDRESSES})`,
+      append,
+      [],
+    )
     .option("--gateway <ip>", "next hop for other networks, one of each address family", append, [])
     .option("--vlan <number>", "the VLAN of all frames")
     .option("--dhcp", "take an IPv4 address by DHCP")

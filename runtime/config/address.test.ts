@@ -1,5 +1,13 @@
 import { expect, it } from "vitest";
-import { beforePort, inNetwork, isHostAddress, isLinkLocal, parseAddress, parseEndpoint, parseNetwork } from "./address.js";
+import {
+  beforePort,
+  inNetwork,
+  isHostAddress,
+  isLinkLocal,
+  parseAddress,
+  parseEndpoint,
+  parseNetwork,
+} from "./address.js";
 
 it("takes four decimal parts and nothing else for IPv4", () => {
   expect(parseAddress("10.44.0.2")).toEqual({ family: 4, value: 0x0a2c0002n });

@@ -113,7 +113,11 @@ ceilings.memory_mib = 256
       '[[port]]\naddresses = ["10.44.0.255/24"]',
       ['host.toml:2:14: no host can have the address "10.44.0.255/24"'],
     ],
-    ["no address", "[[port]]\naddresses = []", ["host.toml:2:13: at least one address is needed (or dhcp = true, or accept_ra = true)"]],
+    [
+      "no address",
+      "[[port]]\naddresses = []",
+      ["host.toml:2:13: at least one address is needed (or dhcp = true, or accept_ra = true)"],
+    ],
     [
       "addresses of both families",
       '[[port]]\naddresses = ["10.44.0.2/24", "fd44::2/64", "fd44:0::2/64", "ff02::1/64", "fd44::2"]\ngateways = ["10.44.0.1", "10.44.0.3", "fd45::1", "fe80::1"]\nroutes = [{ to = "fd46::/64", via = "10.44.0.1" }, { to = "x", via = "y" }]\nkernel_address_v6 = "fd44::2/64"\nvlan = 4094',

@@ -65,31 +65,30 @@ function checkNeighbors(
     const same = own.findIndex((other) => other.family === each.family && other.value === each.value);
     if (same < index) bad(["addresses", index], `the address ${each.text} is there twice`);
   }
-  const checkNeighbor = (text: string, family: 4 | 6 | undefined, path: (string | number)[], what: string): void => {
+  const problemOf = (text: string, family: 4 | 6 | undefined, what: string): string | undefined => {
     const neighbor = parseAddress(text);
-    if (neighbor === undefined) return bad(path, `"${text}" is not an IP address`);
-    if (family !== undefined && neighbor.family !== family) {
-      return bad(path, `${what} ${text} is of the other address family`);
-    }
-    if (own.some((each) => each.family === neighbor.family && each.value === neighbor.value)) {
-      return bad(path, `${what} is weir's own address`);
-    }
-    if (learns[neighbor.family] || own.some((each) => inNetwork(neighbor, each))) return;
+    if (neighbor === undefined) return `"${text}" is not an IP address`;
+    if (family !== undefined && neighbor.family !== family) return `${what} ${text} is of the other address family`;
     const same = own.filter((each) => each.family === neighbor.family);
-    if (isLinkLocal(neighbor) && same.length > 0) return;
+    if (same.some((each) => each.value === neighbor.value)) return `${what} is weir's own address`;
+    if (learns[neighbor.family] || same.some((each) => inNetwork(neighbor, each))) return undefined;
+    if (isLinkLocal(neighbor) && same.length > 0) return undefined;
+    if (same.length === 0) return `${what} ${text} is of a family that no address is of`;
     const networks = same.map((each) => `${each.text}/${each.prefixBits}`).join(", ");
-    bad(
-      path,
-      same.length === 0
-        ? `${what} ${text} is of a family that no address is of`
-        : `${what} ${text} is not in the network of ${networks}`,
-    );
+    return `${what} ${text} is not in the network of ${networks}`;
+  };
+  const checkNeighbor = (text: string, family: 4 | 6 | undefined, path: (string | number)[], what: string): void => {
+    const problem = problemOf(text, family, what);
+    if (problem !== undefined) bad(path, problem);
   };
   const families = new Set<number | undefined>();
   for (const [index, text] of list(entry.gateways).entries()) {
     const family = parseAddress(String(text))?.family;
     if (family !== undefined && families.has(family)) {
-      bad(["gateways", index], "there is a gateway of this address family before\nadd [[port.routes]] for other networks");
+      bad(
+        ["gateways", index],
+        "there is a gateway of this address family before\nadd [[port.routes]] for other networks",
+      );
     }
     families.add(family);
     checkNeighbor(String(text), undefined, ["gateways", index], "the gateway");
@@ -124,7 +123,12 @@ const port = z
       .max(MAX_NAME_SERVERS)
       .default([])
       .describe("DNS servers, asked before those that DHCP and routers name."),
-    vlan: z.int().min(1).max(4094).optional().describe("The VLAN of all frames (IEEE 802.1Q); without it no frame has a tag."),
+    vlan: z
+      .int()
+      .min(1)
+      .max(4094)
+      .optional()
+      .describe("The VLAN of all frames (IEEE 802.1Q); without it no frame has a tag."),
     dhcp: z
       .boolean()
       .default(false)
@@ -163,7 +167,10 @@ const port = z
         const same = own.filter((each) => each?.family === family);
         if (same.some((each) => each?.value === kernel.value)) bad([key], "is weir's own address");
         else if (same.length > 0 && !same.some((each) => each !== undefined && inNetwork(kernel, each))) {
-          bad([key], `${entry[key]} is not in the network of ${same.map((each) => `${each?.text}/${each?.prefixBits}`)}`);
+          bad(
+            [key],
+            `${entry[key]} is not in the network of ${same.map((each) => `${each?.text}/${each?.prefixBits}`)}`,
+          );
         }
       }
     },

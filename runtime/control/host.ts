@@ -86,10 +86,7 @@ export function dataplaneConfigOf(options: Pick<HostOptions, "config" | "persist
     driver: given.driver,
     device: given.device,
     addresses: given.addresses,
-    routes: [
-      ...given.gateways.map((via) => ({ to: via.includes(":") ? "::/0" : "0.0.0.0/0", via })),
-      ...given.routes,
-    ],
+    routes: [...given.gateways.map((via) => ({ to: via.includes(":") ? "::/0" : "0.0.0.0/0", via })), ...given.routes],
     nameServers: given.name_servers,
     vlanId: given.vlan ?? 0,
     dhcp: given.dhcp,

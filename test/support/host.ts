@@ -31,6 +31,10 @@ export interface TestHostOptions {
   readonly tables?: string;
   /** Lines added to [[port]]. */
   readonly port?: string;
+  /** weir's addresses in place of the usual two. */
+  readonly addresses?: readonly string[];
+  /** Run in the namespaces before the host starts. */
+  readonly prepare?: readonly string[];
 }
 
 type ExecuteOptions = NonNullable<Parameters<typeof execute>[1]>;
@@ -103,7 +107,7 @@ socket = "${folder}/run/api.sock"
 [[port]]
 name = "lan"
 device = "${DEVICE}"
-addresses = ["${WEIR_ADDRESS}/24", "${WEIR_ADDRESS_V6}/64"]
+addresses = ${JSON.stringify(options.addresses ?? [`${WEIR_ADDRESS}/24`, `${WEIR_ADDRESS_V6}/64`])}
 kernel_address = "${KERNEL_ADDRESS}/24"
 kernel_address_v6 = "${KERNEL_ADDRESS_V6}/64"
 ${options.port ?? ""}
@@ -111,6 +115,7 @@ ${options.tables ?? ""}
 `;
     writeFileSync(join(folder, "host.toml"), hostToml);
     const namespace = await TestNamespace.create();
+    if (options.prepare !== undefined) await namespace.mustExecute(options.prepare);
     const host = new TestHost(namespace, folder, TestHost.#up(namespace, folder));
     await host.ready();
     return host;

@@ -17,16 +17,16 @@ namespace weir::net::icmp {
 namespace {
 
 // RFC 4443 section 2.1.
-constexpr uint8_t kDestinationUnreachable = 1;
+constexpr uint8_t kDestinationUnreachableV6 = 1;
 constexpr uint8_t kPacketTooBig = 2;
-constexpr uint8_t kTimeExceeded = 3;
-constexpr uint8_t kParameterProblem = 4;
+constexpr uint8_t kTimeExceededV6 = 3;
+constexpr uint8_t kParameterProblemV6 = 4;
 constexpr uint8_t kFirstInformational = 128;
-constexpr uint8_t kEchoRequest = 128;
-constexpr uint8_t kEchoReply = 129;
+constexpr uint8_t kEchoRequestV6 = 128;
+constexpr uint8_t kEchoReplyV6 = 129;
 // Codes (sections 3.1 and 3.3).
 constexpr uint8_t kPortUnreachable = 4;
-constexpr uint8_t kReassembly = 1;
+constexpr uint8_t kReassemblyV6 = 1;
 
 /// Where ICMPv6 says what it is, if the packet at `frame` is of it: then whether it is an error or
 /// a redirect, about which nobody is told (RFC 4443 section 2.4 (e.1) and (e.2)).
@@ -94,12 +94,12 @@ void IcmpV6::input(const ip::Incoming& message) {
   const auto header =
       *rte_pktmbuf_mtod_offset(received.frame, const IcmpHeader*, received.transport_offset_bytes);
   switch (header.type) {
-    case kEchoRequest:
+    case kEchoRequestV6:
       return answer_echo(message);
-    case kDestinationUnreachable:
+    case kDestinationUnreachableV6:
     case kPacketTooBig:
-    case kTimeExceeded:
-    case kParameterProblem:
+    case kTimeExceededV6:
+    case kParameterProblemV6:
       environment_.counters.add(Counter::icmp_errors_rx);
       if (!process_error(received, header.type, header.code))
         environment_.counters.add(Counter::drop_icmp_unknown);
@@ -128,7 +128,7 @@ void IcmpV6::answer_echo(const ip::Incoming& message) {
   rte_pktmbuf_adj(packet, received.transport_offset_bytes);
   packet->ol_flags &= ~(RTE_MBUF_F_RX_L4_CKSUM_MASK | RTE_MBUF_F_RX_IP_CKSUM_MASK);
   auto* header = rte_pktmbuf_mtod(packet, IcmpHeader*);
-  header->type = kEchoReply;
+  header->type = kEchoReplyV6;
   header->code = 0;
   header->checksum = 0;
   const ChecksumSum sum =
@@ -166,8 +166,8 @@ bool IcmpV6::process_error(const ip::Received& message, uint8_t type, uint8_t co
   // Nobody at that port, or nobody for that protocol: trying again is of no use (RFC 4443 sections
   // 3.1 and 3.4). All others may pass.
   ip::DeliveryError error{ip::DeliveryError::Kind::soft};
-  if ((type == kDestinationUnreachable && code == kPortUnreachable) ||
-      (type == kParameterProblem && code == ip::kProblemNextHeader))
+  if ((type == kDestinationUnreachableV6 && code == kPortUnreachable) ||
+      (type == kParameterProblemV6 && code == ip::kProblemNextHeader))
     error.kind = ip::DeliveryError::Kind::hard;
   if (type == kPacketTooBig) {
     const auto* header =
@@ -180,16 +180,16 @@ bool IcmpV6::process_error(const ip::Received& message, uint8_t type, uint8_t co
 }
 
 void IcmpV6::send_port_unreachable(const ip::Received& cause) {
-  send_error(cause, kDestinationUnreachable, kPortUnreachable, 0);
+  send_error(cause, kDestinationUnreachableV6, kPortUnreachable, 0);
 }
 
 void IcmpV6::send_parameter_problem(const ip::Received& cause, uint8_t code, uint32_t pointer_bytes,
                                     bool even_to_group) {
-  send_error(cause, kParameterProblem, code, rte_cpu_to_be_32(pointer_bytes), even_to_group);
+  send_error(cause, kParameterProblemV6, code, rte_cpu_to_be_32(pointer_bytes), even_to_group);
 }
 
 void IcmpV6::send_reassembly_timeout(const ip::Received& first) {
-  send_error(first, kTimeExceeded, kReassembly, 0);
+  send_error(first, kTimeExceededV6, kReassemblyV6, 0);
 }
 
 void IcmpV6::send_error(const ip::Received& cause, uint8_t type, uint8_t code, uint32_t rest,

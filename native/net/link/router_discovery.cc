@@ -11,7 +11,7 @@ namespace weir::net::link {
 namespace {
 
 // RFC 4861 section 10, RFC 7559 section 2.
-constexpr uint64_t kMaxStartDelayUs = 1'000'000;
+constexpr uint64_t kMaxSolicitDelayUs = 1'000'000;
 constexpr uint64_t kFirstIntervalUs = 4'000'000;
 constexpr uint64_t kLastIntervalUs = 3'600'000'000;
 /// RFC 4862 section 5.5.3 (e): nobody shortens an address's life below this.
@@ -20,7 +20,7 @@ constexpr uint32_t kForever = UINT32_MAX;
 
 // Offsets in an advertisement (RFC 4861 section 4.2) and in its options (sections 4.6.2 and 4.6.4,
 // RFC 8106 section 5.1).
-constexpr uint32_t kBodyBytes = 16;
+constexpr uint32_t kAdvertisementBytes = 16;
 constexpr uint32_t kHopLimitOffset = 4;
 constexpr uint32_t kLifetimeOffset = 6;
 constexpr uint32_t kPrefixOptionBytes = 32;
@@ -54,7 +54,7 @@ void RouterDiscovery::run_timers() {
   if (!has_begun_) {
     has_begun_ = true;
     interval_us_ = kFirstIntervalUs;
-    solicit_at_us_ = clock_.now_us + 1 + random_us(kMaxStartDelayUs);
+    solicit_at_us_ = clock_.now_us + 1 + random_us(kMaxSolicitDelayUs);
     return;
   }
   send_solicitation();
@@ -88,7 +88,7 @@ void RouterDiscovery::input_advertisement(const ip::Incoming& message) {
   NdMessage advertisement;
   const Address& router = message.received.source;
   // RFC 4861 section 6.1.2.
-  if (!advertisement.read(message, kBodyBytes) || !router.is_v6_link_local())
+  if (!advertisement.read(message, kAdvertisementBytes) || !router.is_v6_link_local())
     return environment_.counters.add(Counter::drop_nd_malformed);
   if (!accepts_) return environment_.counters.add(Counter::drop_nd_foreign);
   const uint32_t lifetime_s =
