@@ -105,7 +105,7 @@ class Client final : public net::FlowEvents, public net::FrameSink {
       : port_(port), frames_(frames), counters_(values_) {
     net::StackConfig config;
     config.link_address = port.link_address();
-    config.address = {net::Address::v4(kClient), 24};
+    config.addresses = {{net::Address::v4(kClient), 24}};
     stack_ = std::make_unique<net::Stack>(
         config, net::Environment{*this, random_, counters_, headers, frames});
   }
@@ -230,7 +230,7 @@ class AppTest : public ::testing::Test {
     config.seed = 3;
     config.stack.max_connections = 1024;
     config.stack.link_address = server_port_->link_address();
-    config.stack.address = {net::Address::v4(kServer), 24};
+    config.stack.addresses = {{net::Address::v4(kServer), 24}};
     worker_ = std::make_unique<worker::Worker>(
         config, worker::WorkerResources{*observed_port_, engine(), log_, headers_->get(),
                                         frames_->get(), counters_});

@@ -107,7 +107,7 @@ class TcpTest : public LayerTest {
   /// Small tables, so that construction is quick; the bounds are tested with smaller ones yet.
   static StackConfig small() {
     StackConfig config;
-    config.address = {Address::v4(kOwn), 24};
+    config.addresses = {{Address::v4(kOwn), 24}};
     config.max_connections = 64;
     config.max_listeners = 8;
     config.max_half_open = 32;
