@@ -84,8 +84,10 @@ struct StackConfig {
   uint32_t max_fragmented_packets = 64;
   uint32_t max_fragment_bytes = 2 * 1024 * 1024;
   /// Receive buffer per connection: the largest window it offers, and the one it begins with; it
-  /// grows while the peer fills it in every round trip.
-  uint32_t receive_buffer_bytes = 6 * 1024 * 1024;
+  /// grows while the peer fills it in every round trip. Less than half of what a connection may send:
+  /// a handler that echoes or relays what it receives hears of acknowledgements up to a window late,
+  /// and its sends are not to be refused for that.
+  uint32_t receive_buffer_bytes = 1920 * 1024;
   uint32_t first_receive_buffer_bytes = 128 * 1024;
   /// Bytes a connection may have queued and unacknowledged; a send beyond it is refused.
   uint32_t send_buffer_bytes = 4 * 1024 * 1024;
