@@ -206,6 +206,14 @@ void Tcp::State::take_acknowledgement(ControlBlock& block, const Segment& segmen
     news.delivered += block.mss_bytes;
   }
 
+  if (block.sack_permitted && !advances && !news.sacked) {
+    // Nothing arrived by it. At most it tells that something arrived twice.
+    if (block.ecn && segment.has(kEce)) take_congestion_mark(block, pipe_before);
+    second_thoughts(block, segment, advances, news);
+    if (block.queue.bytes() != 0) want_output(block);
+    return;
+  }
+
   // Nothing is marked, nothing is being repaired, and it moves SND.UNA: what nearly all are.
   if (advances && block.phase == Phase::open && !news.sacked && !block.tail_probe &&
       !block.board.marked() && !(block.ecn && segment.has(kEce))) [[likely]] {

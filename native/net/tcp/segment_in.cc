@@ -520,9 +520,10 @@ void Tcp::State::input_connection(ControlBlock& block, Segment& segment) {
     block.ts_recent_ms = now_ms();
   }
 
+  bool advances = seq_gt(segment.acknowledgement, block.snd_una);
   take_acknowledgement(block, segment);
   if (block.state == tcp::State::dead) return;
-  take_window(block, segment);
+  take_window(block, segment, advances);
 
   // RFC 9293 section 3.10.7.4, fifth: what the acknowledgement of our FIN means.
   if (block.fin_acknowledged()) {
@@ -576,8 +577,13 @@ bool Tcp::State::check_acknowledgement(ControlBlock& block, const Segment& segme
 }
 
 /// RFC 9293 section 3.10.7.4: the newest segment's window counts.
-void Tcp::State::take_window(ControlBlock& block, const Segment& segment) {
-  if (!(seq_lt(block.snd_wl1, segment.sequence) ||
+///
+/// The window counts from the acknowledgement beside it. So one that advances brings its window
+/// along even from an older segment, or what was offered would move with it; and one that is behind
+/// brings none.
+void Tcp::State::take_window(ControlBlock& block, const Segment& segment, bool advances) {
+  if (seq_lt(segment.acknowledgement, block.snd_una)) return;
+  if (!(advances || seq_lt(block.snd_wl1, segment.sequence) ||
         (block.snd_wl1 == segment.sequence && seq_le(block.snd_wl2, segment.acknowledgement))))
     return;
   uint32_t before = block.snd_wnd;
@@ -601,9 +607,13 @@ void Tcp::State::take_window(ControlBlock& block, const Segment& segment) {
   if (block.queue.bytes() != 0) want_output(block);
 }
 
-/// The next acknowledgement reports bytes that came again (RFC 2883 section 4).
+/// The next acknowledgement reports bytes that came again (RFC 2883 section 4): of this connection,
+/// as far as one can tell, and not long ago.
 void Tcp::State::note_duplicate(ControlBlock& block, uint32_t start, uint32_t end) {
-  if (block.sack_permitted && start != end) block.duplicate = {start, end};
+  if (!block.sack_permitted || start == end || seq_le(start, block.irs) ||
+      seq_lt(start, block.rcv_nxt - block.receive_limit_bytes))
+    return;
+  block.duplicate = {start, end};
 }
 
 /// Shows text to the handler. False when it has no room (then nothing happened) or has ended the

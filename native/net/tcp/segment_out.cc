@@ -110,7 +110,7 @@ uint32_t Tcp::State::write_header(ControlBlock& block, uint8_t* at, uint32_t seq
     uint32_t count = 0;
     if (block.duplicate.start != block.duplicate.end) sacks[count++] = block.duplicate;
     block.duplicate = {0, 0};
-    count += block.reorder.report(sacks + count, capacity - count);
+    count += block.reorder.report(block.rcv_nxt, sacks + count, capacity - count);
     header_bytes += put_sacks(at + header_bytes, sacks, count);
   }
   if (block.echo_congestion) flags |= kEce;

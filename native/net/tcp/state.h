@@ -110,7 +110,7 @@ struct Tcp::State {
   void widen(ControlBlock& block);
   void note_duplicate(ControlBlock& block, uint32_t start, uint32_t end);
   void take_fin(ControlBlock& block);
-  void take_window(ControlBlock& block, const Segment& segment);
+  void take_window(ControlBlock& block, const Segment& segment, bool advances);
   bool establish(ControlBlock& block);
   void challenge(ControlBlock& block);
 

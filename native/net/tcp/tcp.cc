@@ -244,8 +244,9 @@ uint64_t Tcp::next_deadline_us() const {
   if (!s.time_wait.empty()) {
     int32_t left_ms =
         static_cast<int32_t>(s.time_wait[s.time_wait.oldest()].expires_ms - s.now_ms());
-    deadline =
-        std::min(deadline, s.now_us + static_cast<uint64_t>(std::max(left_ms, 0)) * 1000 + 1000);
+    // Due at the end of that millisecond, as run_timers sees it.
+    uint64_t left_us = left_ms <= 0 ? 0 : static_cast<uint64_t>(left_ms) * 1000 - s.now_us % 1000;
+    deadline = std::min(deadline, s.now_us + left_us);
   }
   if (s.output_head != nullptr || !s.graveyard.empty()) deadline = std::min(deadline, s.now_us);
   return deadline;
