@@ -83,10 +83,10 @@ inline uint16_t checksum_finish(ChecksumSum sum) {
   return static_cast<uint16_t>(~checksum_fold(sum));
 }
 
-/// Adds `length_bytes` of a packet, counted from `offset_bytes` over its whole chain. The range
-/// must lie in the packet.
-inline ChecksumSum checksum_add_packet(ChecksumSum sum, const rte_mbuf* packet,
-                                       uint32_t offset_bytes, uint32_t length_bytes) {
+/// The slow path of checksum_add_packet.
+[[gnu::noinline]] inline ChecksumSum checksum_add_chain(ChecksumSum sum, const rte_mbuf* packet,
+                                                        uint32_t offset_bytes,
+                                                        uint32_t length_bytes) {
   bool odd = false;
   for (const rte_mbuf* segment = packet; segment != nullptr && length_bytes > 0;
        segment = segment->next) {
@@ -111,10 +111,22 @@ inline ChecksumSum checksum_add_packet(ChecksumSum sum, const rte_mbuf* packet,
   return sum;
 }
 
+/// Adds `length_bytes` of a packet, counted from `offset_bytes` over its whole chain. The range
+/// must lie in the packet.
+inline ChecksumSum checksum_add_packet(ChecksumSum sum, const rte_mbuf* packet,
+                                       uint32_t offset_bytes, uint32_t length_bytes) {
+  if (packet->next != nullptr) [[unlikely]]
+    return checksum_add_chain(sum, packet, offset_bytes, length_bytes);
+  return checksum_add(sum, rte_pktmbuf_mtod_offset(packet, const void*, offset_bytes),
+                      length_bytes);
+}
+
 /// The sum of the pseudo header: RFC 9293 section 3.1 and RFC 768 for IPv4, RFC 8200 section 8.1
 /// for IPv6.
-inline ChecksumSum checksum_pseudo_header(const Address& source, const Address& destination,
-                                          uint8_t protocol, uint32_t transport_bytes) {
+[[gnu::always_inline]] inline ChecksumSum checksum_pseudo_header(const Address& source,
+                                                                 const Address& destination,
+                                                                 uint8_t protocol,
+                                                                 uint32_t transport_bytes) {
   ChecksumSum sum = __builtin_bswap16(protocol);
   sum += __builtin_bswap32(transport_bytes);
   if (source.is_v4()) {

@@ -226,7 +226,20 @@ struct Stack::Layers final : icmp::ErrorListener,
       icmp_v6.send_reassembly_timeout(first);
   }
 
+  /// What is seldom due is asked for together, so that a cycle with nothing of it costs little.
+  uint64_t seldom_deadline_us() const {
+    return std::min({routing.next_deadline_us(), groups.next_deadline_us(), arp.next_deadline_us(),
+                     discovery.next_deadline_us(), routers.next_deadline_us(),
+                     dhcp.next_deadline_us(), resolver.next_deadline_us(),
+                     ip_input.next_deadline_us()});
+  }
   void run_timers() {
+    if (clock.now_us >= seldom_deadline_us()) [[unlikely]]
+      run_seldom_timers();
+    neighbors.run_timers();
+    tcp.run_timers();
+  }
+  [[gnu::noinline]] void run_seldom_timers() {
     routing.run_timers(clock.now_us);
     groups.run_timers();
     arp.run_timers();
@@ -234,16 +247,10 @@ struct Stack::Layers final : icmp::ErrorListener,
     routers.run_timers();
     dhcp.run_timers();
     resolver.run_timers();
-    neighbors.run_timers();
     ip_input.run_timers();
-    tcp.run_timers();
   }
   uint64_t next_deadline_us() const {
-    return std::min({routing.next_deadline_us(), groups.next_deadline_us(), arp.next_deadline_us(),
-                     discovery.next_deadline_us(), routers.next_deadline_us(),
-                     dhcp.next_deadline_us(), resolver.next_deadline_us(),
-                     neighbors.next_deadline_us(), ip_input.next_deadline_us(),
-                     tcp.next_deadline_us()});
+    return std::min({seldom_deadline_us(), neighbors.next_deadline_us(), tcp.next_deadline_us()});
   }
 
   Clock clock;

@@ -28,7 +28,7 @@ class Client final : public udp::DatagramReceiver {
   /// Begins. False if the port is taken.
   bool start();
   void run_timers();
-  uint64_t next_deadline_us() const { return state_ == State::off ? UINT64_MAX : next_us_; }
+  uint64_t next_deadline_us() const { return next_us_; }
   /// Another station has the address that was leased (RFC 2131 section 3.1 step 5).
   void on_address_duplicate(const Address& address);
 

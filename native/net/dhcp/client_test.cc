@@ -286,15 +286,12 @@ TEST_F(DhcpClientTest, GivesAnOfferUpThatIsNotConfirmed) {
 
 TEST_F(DhcpClientTest, RenewsWithItsServerThenWithAnyThenLosesTheLease) {
   bind(36'000);
-  neighbors_.learn(Address::v4(kServer), kPeerLink, arp_);
   advance(18'000 * kSecondUs - 1);
-  sent();
+  EXPECT_EQ(client_->state(), State::bound);
   advance(2);
   EXPECT_EQ(client_->state(), State::renewing);
-  neighbors_.learn(Address::v4(kServer), kPeerLink, arp_);
   sink_.clear();
-  advance(6'751 * kSecondUs);
-  ASSERT_FALSE(sink_.sent.empty());
+  neighbors_.learn(Address::v4(kServer), kPeerLink, arp_);
   const auto first = std::find_if(sink_.sent.begin(), sink_.sent.end(), [](const Bytes& bytes) {
     return get16(bytes, 12) == link::kTypeIpv4;
   });

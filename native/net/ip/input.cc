@@ -84,7 +84,7 @@ bool Input::receive_v4(rte_mbuf* frame, bool to_link_group, Incoming& incoming) 
   if (!pull_up(frame, kOffset + sizeof(Ipv4Header))) [[unlikely]]
     return drop(frame, Counter::drop_ip_malformed);
   const auto* header = rte_pktmbuf_mtod_offset(frame, const Ipv4Header*, kOffset);
-  const uint32_t header_bytes = header->header_bytes();
+  uint32_t header_bytes = header->header_bytes();
   uint32_t total_bytes = rte_be_to_cpu_16(header->total_bytes_be);
   if (header->version() != 4 || header_bytes < sizeof(Ipv4Header) || total_bytes < header_bytes ||
       total_bytes > frame->pkt_len - kOffset) [[unlikely]]
@@ -128,13 +128,13 @@ bool Input::receive_v4(rte_mbuf* frame, bool to_link_group, Incoming& incoming) 
     frame = reassemble_v4(frame);
     if (frame == nullptr) return false;
     header = rte_pktmbuf_mtod_offset(frame, const Ipv4Header*, kOffset);
+    header_bytes = header->header_bytes();
     total_bytes = frame->pkt_len - kOffset;
     // The first fragment's header may have had another length than the last one's.
-    if (!pull_up(frame, std::min(kOffset + header->header_bytes() + kTransportHeaderBytes,
-                                 frame->pkt_len)))
+    if (!pull_up(frame, std::min(kOffset + header_bytes + kTransportHeaderBytes, frame->pkt_len)))
       return drop(frame, Counter::drop_ip_malformed);
   }
-  const uint32_t transport_offset = kOffset + header->header_bytes();
+  const uint32_t transport_offset = kOffset + header_bytes;
   incoming.received = {.frame = frame,
                        .transport_offset_bytes = static_cast<uint16_t>(transport_offset),
                        .transport_bytes = kOffset + total_bytes - transport_offset,

@@ -84,12 +84,19 @@ class Routing {
   bool next_hop(const Address& destination, Address& hop) const {
     if (!destination.is_v4()) return next_hop_v6(destination, hop);
     const uint32_t v4 = destination.v4_host_order();
-    if (!is_station_v4(v4) || is_local(destination)) return false;
     for (uint32_t i = 0; i < v4_count_; i++) {
       const RouteV4& route = v4_[i];
       if ((v4 & route.mask) != route.network) continue;
-      hop = route.gateway == 0 ? destination : Address::v4(route.gateway);
-      return true;
+      if (route.gateway != 0) {
+        hop = Address::v4(route.gateway);
+        return is_station_v4(v4) && !is_local(destination);
+      }
+      // On the link: the route's own prefix says which of its addresses no station has, and all of
+      // them are unicast, as our own in it is, unless the prefix is shorter than what tells.
+      const uint32_t host = v4 & ~route.mask;
+      if (~route.mask > 1 && (host == 0 || host == ~route.mask)) return false;
+      hop = destination;
+      return (route.mask >= kClassMask || is_unicast_v4(v4)) && !is_local(destination);
     }
     return false;
   }
@@ -140,6 +147,8 @@ class Routing {
     uint8_t prefix_bits;
     Origin origin;
   };
+  static constexpr uint32_t kClassMask = 0xff000000;
+
   /// Gateway 0: on the link.
   struct RouteV4 {
     uint32_t network;
@@ -163,9 +172,12 @@ class Routing {
       if (v4 == subnets_[i].broadcast) return true;
     return false;
   }
-  bool is_station_v4(uint32_t v4) const {
+  static bool is_unicast_v4(uint32_t v4) {
     const uint32_t first = v4 >> 24;
-    if (first == 0 || first == 127 || (v4 >> 28) == 0xe || v4 == UINT32_MAX) return false;
+    return first != 0 && first != 127 && (v4 >> 28) != 0xe && v4 != UINT32_MAX;
+  }
+  bool is_station_v4(uint32_t v4) const {
+    if (!is_unicast_v4(v4)) return false;
     // The all-zeros host of a subnet is its old broadcast address (RFC 1122 section 3.3.6).
     for (uint32_t i = 0; i < subnet_count_; i++)
       if (v4 == subnets_[i].broadcast || v4 == subnets_[i].network) return false;

@@ -37,6 +37,27 @@ void Sender::set_mtu_v6(uint32_t mtu_bytes) {
     mtu_v6_bytes_ = static_cast<uint16_t>(mtu_bytes);
 }
 
+[[gnu::always_inline]] inline bool Sender::write_header_v4(
+    rte_mbuf* packet, const Address& source, const Address& destination, uint8_t protocol,
+    const SendOptions& options, uint16_t identification, uint16_t fragment) {
+  auto* header = reinterpret_cast<Ipv4Header*>(rte_pktmbuf_prepend(packet, sizeof(Ipv4Header)));
+  if (header == nullptr) [[unlikely]]
+    return false;
+  *header = {.version_and_length = kIpv4VersionAndLength,
+             .type_of_service = options.ecn,
+             .total_bytes_be = rte_cpu_to_be_16(static_cast<uint16_t>(packet->pkt_len)),
+             .identification_be = rte_cpu_to_be_16(identification),
+             .fragment_be = rte_cpu_to_be_16(fragment),
+             .time_to_live = options.hop_limit == 0 ? kDefaultHopLimit : options.hop_limit,
+             .protocol = protocol,
+             .checksum = 0,
+             .source_be = rte_cpu_to_be_32(source.v4_host_order()),
+             .destination_be = rte_cpu_to_be_32(destination.v4_host_order())};
+  header->checksum = checksum_finish(checksum_add(0, header, sizeof(Ipv4Header)));
+  packet->l3_len = sizeof(Ipv4Header);
+  return true;
+}
+
 void Sender::send(rte_mbuf* packet, const Address& source, const Address& destination,
                   uint8_t protocol, const SendOptions& options) {
   const auto drop = [&](Counter reason) {
@@ -44,10 +65,9 @@ void Sender::send(rte_mbuf* packet, const Address& source, const Address& destin
     rte_pktmbuf_free(packet);
   };
   Address hop;
-  if (source.is_v4() != destination.is_v4() || !routing_.next_hop(destination, hop) ||
-      source.is_unspecified()) [[unlikely]]
-    return drop(Counter::drop_ip_no_route);
   const bool is_v4 = destination.is_v4();
+  if (source.is_v4() != is_v4 || !routing_.next_hop(destination, hop)) [[unlikely]]
+    return drop(Counter::drop_ip_no_route);
   const uint32_t total_bytes =
       packet->pkt_len + static_cast<uint32_t>(is_v4 ? sizeof(Ipv4Header) : sizeof(Ipv6Header));
   if (options.may_fragment) {
@@ -62,13 +82,11 @@ void Sender::send(rte_mbuf* packet, const Address& source, const Address& destin
     // A datagram that may not be fragmented needs no identification (RFC 6864 section 4.1); a
     // constant tells nobody how much we send. Packets of ours are not fragmented on their way (RFC
     // 1191 section 2), other than on paths that take less than anybody should.
-    uint16_t identification = 0, fragment = kDontFragment;
-    if (path_mtu_.lets_fragment(destination)) [[unlikely]] {
-      identification = static_cast<uint16_t>(next_identification(source, destination));
-      fragment = 0;
-    }
-    if (!write_header_v4(packet, source, destination, protocol, options, identification, fragment))
-        [[unlikely]]
+    const bool written =
+        !path_mtu_.lets_fragment(destination)
+            ? write_header_v4(packet, source, destination, protocol, options, 0, kDontFragment)
+            : write_fragmentable_header(packet, source, destination, protocol, options);
+    if (!written) [[unlikely]]
       return drop(Counter::drop_no_headroom);
     environment_.counters.add(Counter::ip_tx);
     neighbors_.send(packet, hop, resolver_v4_);
@@ -78,6 +96,14 @@ void Sender::send(rte_mbuf* packet, const Address& source, const Address& destin
     return drop(Counter::drop_no_headroom);
   environment_.counters.add(Counter::ip_tx);
   neighbors_.send(packet, hop, resolver_v6_);
+}
+
+/// Of a packet that routers may cut.
+bool Sender::write_fragmentable_header(rte_mbuf* packet, const Address& source,
+                                       const Address& destination, uint8_t protocol,
+                                       const SendOptions& options) {
+  const auto identification = static_cast<uint16_t>(next_identification(source, destination));
+  return write_header_v4(packet, source, destination, protocol, options, identification, 0);
 }
 
 void Sender::send_on_link(rte_mbuf* packet, const Address& source, const Address& destination,
@@ -95,27 +121,6 @@ void Sender::send_on_link(rte_mbuf* packet, const Address& source, const Address
   }
   environment_.counters.add(Counter::ip_tx);
   ethernet_.transmit(packet, link_destination, is_v4 ? link::kTypeIpv4 : link::kTypeIpv6);
-}
-
-bool Sender::write_header_v4(rte_mbuf* packet, const Address& source, const Address& destination,
-                             uint8_t protocol, const SendOptions& options, uint16_t identification,
-                             uint16_t fragment) {
-  auto* header = reinterpret_cast<Ipv4Header*>(rte_pktmbuf_prepend(packet, sizeof(Ipv4Header)));
-  if (header == nullptr) [[unlikely]]
-    return false;
-  *header = {.version_and_length = kIpv4VersionAndLength,
-             .type_of_service = options.ecn,
-             .total_bytes_be = rte_cpu_to_be_16(static_cast<uint16_t>(packet->pkt_len)),
-             .identification_be = rte_cpu_to_be_16(identification),
-             .fragment_be = rte_cpu_to_be_16(fragment),
-             .time_to_live = options.hop_limit == 0 ? kDefaultHopLimit : options.hop_limit,
-             .protocol = protocol,
-             .checksum = 0,
-             .source_be = rte_cpu_to_be_32(source.v4_host_order()),
-             .destination_be = rte_cpu_to_be_32(destination.v4_host_order())};
-  header->checksum = checksum_finish(checksum_add(0, header, sizeof(Ipv4Header)));
-  packet->l3_len = sizeof(Ipv4Header);
-  return true;
 }
 
 bool Sender::write_header_v6(rte_mbuf* packet, const Address& source, const Address& destination,

@@ -48,6 +48,9 @@ class Sender final : public Output {
   bool write_header_v4(rte_mbuf* packet, const Address& source, const Address& destination,
                        uint8_t protocol, const SendOptions& options, uint16_t identification,
                        uint16_t fragment);
+  [[gnu::noinline]] bool write_fragmentable_header(rte_mbuf* packet, const Address& source,
+                                                   const Address& destination, uint8_t protocol,
+                                                   const SendOptions& options);
   bool write_header_v6(rte_mbuf* packet, const Address& source, const Address& destination,
                        uint8_t protocol, const SendOptions& options);
   void send_fragments(rte_mbuf* packet, const Address& source, const Address& destination,

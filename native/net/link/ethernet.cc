@@ -24,19 +24,28 @@ bool Ethernet::receive(rte_mbuf* frame, Incoming& incoming) {
   const bool to_group = is_group(header->destination);
   if (!to_group && header->destination != own_) [[unlikely]]
     return drop(Counter::drop_link_foreign);
-  uint16_t type = rte_be_to_cpu_16(header->type_be);
-  if (type == kTypeVlan) [[unlikely]] {
-    if (!pull_up(frame, sizeof(VlanHeader))) return drop(Counter::drop_link_short);
-    // Number 0 says priority only: the frame belongs to no VLAN (IEEE 802.1Q section 9.6).
-    const auto* tagged = rte_pktmbuf_mtod(frame, const VlanHeader*);
-    if ((rte_be_to_cpu_16(tagged->tag_be) & 0x0fff) != vlan_id_)
-      return drop(Counter::drop_link_vlan);
-    type = rte_be_to_cpu_16(tagged->type_be);
-    if (!take_tag_out(frame)) return drop(Counter::drop_link_vlan);
-  } else if (vlan_id_ != 0) [[unlikely]] {
-    return drop(Counter::drop_link_vlan);
-  }
+  const uint16_t type = rte_be_to_cpu_16(header->type_be);
   incoming = {type, to_group};
+  if (type == kTypeVlan || vlan_id_ != 0) [[unlikely]]
+    return receive_tagged(frame, incoming);
+  return true;
+}
+
+/// A frame with a tag, or one that should have one.
+bool Ethernet::receive_tagged(rte_mbuf* frame, Incoming& incoming) {
+  const auto drop = [&](Counter reason) {
+    environment_.counters.add(reason);
+    rte_pktmbuf_free(frame);
+    return false;
+  };
+  if (incoming.type != kTypeVlan) return drop(Counter::drop_link_vlan);
+  if (!pull_up(frame, sizeof(VlanHeader))) return drop(Counter::drop_link_short);
+  // Number 0 says priority only: the frame belongs to no VLAN (IEEE 802.1Q section 9.6).
+  const auto* tagged = rte_pktmbuf_mtod(frame, const VlanHeader*);
+  const uint16_t type = rte_be_to_cpu_16(tagged->type_be);
+  if ((rte_be_to_cpu_16(tagged->tag_be) & 0x0fff) != vlan_id_ || !take_tag_out(frame))
+    return drop(Counter::drop_link_vlan);
+  incoming.type = type;
   return true;
 }
 
@@ -51,25 +60,30 @@ bool Ethernet::take_tag_out(rte_mbuf* frame) {
 }
 
 void Ethernet::transmit(rte_mbuf* packet, const LinkAddress& destination, uint16_t type) {
-  const uint16_t header_bytes = vlan_id_ == 0 ? kHeaderBytes : sizeof(VlanHeader);
-  auto* header = reinterpret_cast<EthernetHeader*>(rte_pktmbuf_prepend(packet, header_bytes));
-  if (header == nullptr) [[unlikely]] {
-    environment_.counters.add(Counter::drop_no_headroom);
-    rte_pktmbuf_free(packet);
-    return;
-  }
+  if (vlan_id_ != 0) [[unlikely]]
+    return transmit_tagged(packet, destination, type);
+  auto* header = reinterpret_cast<EthernetHeader*>(rte_pktmbuf_prepend(packet, kHeaderBytes));
+  if (header == nullptr) [[unlikely]]
+    return drop_without_headroom(packet);
   header->destination = destination;
   header->source = own_;
-  if (vlan_id_ == 0) [[likely]] {
-    header->type_be = rte_cpu_to_be_16(type);
-  } else {
-    auto* tagged = reinterpret_cast<VlanHeader*>(header);
-    tagged->tag_type_be = rte_cpu_to_be_16(kTypeVlan);
-    tagged->tag_be = rte_cpu_to_be_16(vlan_id_);
-    tagged->type_be = rte_cpu_to_be_16(type);
-  }
-  packet->l2_len = header_bytes;
+  header->type_be = rte_cpu_to_be_16(type);
+  packet->l2_len = kHeaderBytes;
   environment_.sink.transmit(packet);
+}
+
+void Ethernet::transmit_tagged(rte_mbuf* packet, const LinkAddress& destination, uint16_t type) {
+  auto* header = reinterpret_cast<VlanHeader*>(rte_pktmbuf_prepend(packet, sizeof(VlanHeader)));
+  if (header == nullptr) return drop_without_headroom(packet);
+  *header = {destination, own_, rte_cpu_to_be_16(kTypeVlan), rte_cpu_to_be_16(vlan_id_),
+             rte_cpu_to_be_16(type)};
+  packet->l2_len = sizeof(VlanHeader);
+  environment_.sink.transmit(packet);
+}
+
+void Ethernet::drop_without_headroom(rte_mbuf* packet) {
+  environment_.counters.add(Counter::drop_no_headroom);
+  rte_pktmbuf_free(packet);
 }
 
 }  // namespace weir::net::link

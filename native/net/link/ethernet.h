@@ -58,6 +58,11 @@ class Ethernet {
   const LinkAddress& own() const { return own_; }
 
  private:
+  // Apart from the way of every packet, which has no tag.
+  [[gnu::noinline]] bool receive_tagged(rte_mbuf* frame, Incoming& incoming);
+  [[gnu::noinline]] void transmit_tagged(rte_mbuf* packet, const LinkAddress& destination,
+                                         uint16_t type);
+  [[gnu::noinline]] void drop_without_headroom(rte_mbuf* packet);
   bool take_tag_out(rte_mbuf* frame);
 
   LinkAddress own_;
