@@ -34,7 +34,7 @@ LinkConfig draw_link(Random& random) {
 net::StackConfig draw_stack(Random& random, uint32_t host) {
   net::StackConfig config;
   config.link_address = link_address_of(host);
-  config.address = {net::Address::v4(kHostAddressV4 + host), 24};
+  config.addresses = {{net::Address::v4(kHostAddressV4 + host), 24}};
   config.mtu_bytes = random.pick<uint16_t>({1500, 1500, 1500, 1400, 1280, 576});
   config.max_connections = random.one_in(20) ? 2 : 64;
   config.max_listeners = 16;

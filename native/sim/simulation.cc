@@ -295,7 +295,12 @@ void Simulation::judge_end(Pair& pair, uint32_t host) {
     return;
   }
   if (!end.closed) {
-    const bool waits_for_nobody = went_wrong(other) || !pair.listens || pair.reset_injected;
+    // Of an answer that carried a cookie nothing was kept: when the segment that brings it back is
+    // lost, only what follows it could tell (RFC 4987 section 3.6).
+    const bool forgotten = other.connection == nullptr && !other.closed &&
+                           peer.counters()[Counter::tcp_cookies_tx] != 0;
+    const bool waits_for_nobody =
+        went_wrong(other) || !pair.listens || pair.reset_injected || forgotten;
     if (end.connection == nullptr) {
       // It never came to be here; then the other end has given up on it.
       if (!pair.tried || !waits_for_nobody) complain("it never began");
@@ -328,6 +333,11 @@ void Simulation::judge_end(Pair& pair, uint32_t host) {
       // What is left over from a connection when TIME-WAIT is past is answered with a reset.
       if (other.closed && end.closed_ns >= other.closed_ns + time_wait_ns &&
           end.received_bytes == other.send_bytes)
+        return;
+      // A cookie that is too old, or finds no room, leaves nothing but a reset (RFC 4987
+      // section 3.6).
+      if (other.connection == nullptr && !other.closed &&
+          (overfull || peer.counters()[Counter::drop_tcp_cookie] != 0))
         return;
       if (!went_wrong(other) && pair.listens && !pair.reset_injected && !meddled_acks_)
         complain("it was reset and nobody did that");

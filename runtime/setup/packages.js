@@ -31,6 +31,7 @@ export const PACKAGES = [
   { name: "libgtest-dev", files: ["/usr/include/gtest/gtest.h"], uses: "test", purpose: "native tests" },
   { name: "clang-format-14", programs: ["clang-format-14"], uses: "test", purpose: "checks the format of C++" },
   { name: "nftables", programs: ["nft"], uses: "test", purpose: "loses packets on purpose" },
+  { name: "dnsmasq-base", programs: ["dnsmasq"], uses: "test", purpose: "a DHCP server and a router to learn from" },
   { name: "wrk", programs: ["wrk"], uses: "test", purpose: "HTTP load" },
   { name: "clang-14", programs: ["clang++-14"], uses: "fuzz", purpose: "compiles the fuzz targets" },
   {

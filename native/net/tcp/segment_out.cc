@@ -74,10 +74,9 @@ void finish_checksum(rte_mbuf* packet, const Address& source, const Address& des
 /// The window to offer now, and with it the right edge that the peer will know. RFC 9293
 /// section 3.8.6.2.2: the edge moves only by steps that are worth it, and never back.
 uint16_t Tcp::State::window_field(ControlBlock& block) {
-  uint32_t room =
-      config.receive_buffer_bytes - std::min(config.receive_buffer_bytes, block.unconsumed_bytes);
+  uint32_t room = receive_room(block);
   uint32_t edge = block.rcv_nxt + room;
-  uint32_t step = std::min<uint32_t>(config.receive_buffer_bytes / 2, block.mss_bytes);
+  uint32_t step = std::min<uint32_t>(block.receive_limit_bytes / 2, block.mss_bytes);
   if (seq_lt(edge, block.rcv_edge + step)) edge = block.rcv_edge;
   if (seq_lt(edge, block.rcv_nxt)) edge = block.rcv_nxt;
   uint32_t window = edge - block.rcv_nxt;
@@ -111,7 +110,7 @@ uint32_t Tcp::State::write_header(ControlBlock& block, uint8_t* at, uint32_t seq
     uint32_t count = 0;
     if (block.duplicate.start != block.duplicate.end) sacks[count++] = block.duplicate;
     block.duplicate = {0, 0};
-    count += block.reorder.report(sacks + count, capacity - count);
+    count += block.reorder.report(block.rcv_nxt, sacks + count, capacity - count);
     header_bytes += put_sacks(at + header_bytes, sacks, count);
   }
   if (block.echo_congestion) flags |= kEce;

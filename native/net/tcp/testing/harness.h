@@ -107,10 +107,11 @@ class TcpTest : public LayerTest {
   /// Small tables, so that construction is quick; the bounds are tested with smaller ones yet.
   static StackConfig small() {
     StackConfig config;
-    config.address = {Address::v4(kOwn), 24};
+    config.addresses = {{Address::v4(kOwn), 24}};
     config.max_connections = 64;
     config.max_listeners = 8;
     config.max_half_open = 32;
+    config.keep_alive_idle_ms = 0;
     config.max_time_wait = 32;
     config.receive_buffer_bytes = 64 * 1024 - 1;
     config.send_buffer_bytes = 1024 * 1024;
