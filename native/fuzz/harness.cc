@@ -87,8 +87,14 @@ sim::HostConfig config() {
   sim::HostConfig config;
   net::StackConfig& stack = config.stack;
   stack.link_address = kOwnLink;
-  stack.address = {net::Address::v4(kOwn), 24};
-  stack.gateway = net::Address::v4(0x0a0000fe);
+  net::Address link_local;
+  link_local.bytes = {0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+  stack.addresses = {{net::Address::v4(kOwn), 24}, {link_local, 64}};
+  stack.routes = {net::Route::default_through(net::Address::v4(0x0a0000fe))};
+  stack.accept_router_advertisements = true;
+  stack.duplicate_address_probes = 0;
+  stack.max_fragmented_packets = 8;
+  stack.max_fragment_bytes = 65'536;
   stack.max_connections = 16;
   stack.max_listeners = 4;
   stack.max_half_open = 8;

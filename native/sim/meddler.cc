@@ -117,8 +117,8 @@ Segment Meddler::from_peer(const Pair& pair) const {
   Segment segment;
   segment.source_link = link_address_of(1 - index);
   segment.destination_link = link_address_of(index);
-  segment.source = net::Address::v4(kHostAddressV4 + 1 - index);
-  segment.destination = net::Address::v4(kHostAddressV4 + index);
+  segment.source = side.peer_address;
+  segment.destination = side.address;
   segment.source_port = opener ? pair.port : pair.opener_port;
   segment.destination_port = opener ? pair.opener_port : pair.port;
   segment.flags = kAck;
@@ -295,6 +295,7 @@ void Meddler::inject_reset(Pair& pair) {
   Segment segment = from_peer(pair);
   segment.window = 0;
   segment.timestamps.reset();
+  if (!side.syn_sent) return;
   if (end.connection != nullptr) {
     const net::ConnectionInfo info = host_.stack().info(*end.connection);
     if (std::strcmp(info.state, meddling_.reset_in_state) != 0 || random_.one_in(2)) return;
@@ -303,7 +304,7 @@ void Meddler::inject_reset(Pair& pair) {
     // RFC 9293 section 3.10.7.3: while the SYN is out, its acknowledgement is what counts.
     segment.flags = end.opened && random_.one_in(2) ? kRst : kRst | kAck;
   } else {
-    const bool half_open = side.syn_sent && side.peer_syn_seen && !end.opened && !end.is_over();
+    const bool half_open = side.peer_syn_seen && !end.opened && !end.is_over();
     if (!half_open || std::strcmp("SYN-RECEIVED", meddling_.reset_in_state) != 0) return;
     segment.sequence = peer.iss + 1;
     segment.acknowledgement = side.iss + 1;

@@ -15,8 +15,8 @@ constexpr uint64_t kMs = 1'000'000;
 constexpr uint64_t kSecond = 1000 * kMs;
 /// How long a line waits whose time is *.
 constexpr uint64_t kPatienceNs = 1000 * kSecond;
-constexpr uint32_t kOwn = kHostAddressV4;
-constexpr uint32_t kPeer = kHostAddressV4 + 1;
+constexpr uint32_t kOwn = 0x0a000001;
+constexpr uint32_t kPeer = 0x0a000002;
 
 struct Wrong {
   std::string what;
@@ -93,7 +93,7 @@ std::vector<uint8_t> encode(const std::vector<OptionPattern>& options, uint32_t 
 Runner::Runner(HostPools& pools) : pools_(pools) {
   net::StackConfig& stack = config_.stack;
   stack.link_address = link_address_of(0);
-  stack.address = {net::Address::v4(kOwn), 24};
+  stack.addresses = {{net::Address::v4(kOwn), 24}};
   stack.max_connections = 64;
   stack.max_listeners = 8;
   stack.max_half_open = 32;
@@ -307,7 +307,7 @@ void Runner::inject_icmp(const Step& step) {
   expect_nothing(step);
   last_ns_ = now_ns_;
   const std::string kind = step.words.empty() ? "" : step.words[0];
-  const auto reply = too_big_reply(last_sent_, net::Address::v4(kRouterAddressV4), 0);
+  const auto reply = too_big_reply(last_sent_, router_address(false), 0);
   if (!reply) throw Wrong{"there is nothing that an ICMP error could quote"};
   Frame frame = *reply;
   uint8_t* icmp = frame.data() + kEthernetBytes + 20;
