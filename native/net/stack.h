@@ -99,6 +99,10 @@ struct StackConfig {
   CongestionControl congestion_control = CongestionControl::cubic;
   /// Ask for ECN on connections that we open; peers that ask get it in any case (RFC 3168).
   bool request_ecn = false;
+  /// What the port can do: complete TCP checksums, and cut TCP packets of up to so many bytes (0 for
+  /// none).
+  bool port_completes_checksums = false;
+  uint32_t large_send_bytes = 0;
   uint32_t time_wait_ms = 60'000;
   /// Answer SYNs beyond max_half_open with cookies (RFC 4987); otherwise they are dropped.
   bool syn_cookies = true;
