@@ -138,9 +138,9 @@ void draw_events(Random& random, Scenario& scenario) {
                                  .link = link});
     }
   }
-  if (random.one_in(6)) {
+  if (random.one_in(5)) {
     const auto host = static_cast<uint32_t>(random.below(2));
-    const uint64_t from_ns = random.below(std::min(heal_ns, 2 * kSecond));
+    const uint64_t from_ns = random.spread(1 * kMs, 2 * kSecond);
     scenario.events.push_back({.at_ns = from_ns,
                                .kind = Event::Kind::starve,
                                .host = host,
