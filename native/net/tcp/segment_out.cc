@@ -85,9 +85,10 @@ void finish_checksum(rte_mbuf* packet, const Address& source, const Address& des
 /// The window to offer now, and with it the right edge that the peer will know. RFC 9293
 /// section 3.8.6.2.2: the edge moves only by steps that are worth it, and never back.
 uint16_t Tcp::State::window_field(ControlBlock& block) {
-  uint32_t room = receive_room(block);
-  uint32_t edge = block.rcv_nxt + room;
   uint32_t step = std::min<uint32_t>(block.receive_limit_bytes / 2, block.mss_bytes);
+  uint32_t edge = block.rcv_nxt + buffer_room(block);
+  // The handler is asked only where there is something to offer.
+  if (seq_ge(edge, block.rcv_edge + step)) edge = block.rcv_nxt + receive_room(block);
   if (seq_lt(edge, block.rcv_edge + step)) edge = block.rcv_edge;
   if (seq_lt(edge, block.rcv_nxt)) edge = block.rcv_nxt;
   uint32_t window = edge - block.rcv_nxt;

@@ -217,11 +217,13 @@ struct Tcp::State {
   }
   uint32_t timestamp_now(uint32_t offset) const { return clock_ms + offset; }
   uint32_t now_ms() const { return clock_ms; }
+  static uint32_t buffer_room(const ControlBlock& block) {
+    return block.receive_limit_bytes - std::min(block.receive_limit_bytes, block.unconsumed_bytes);
+  }
   /// Bytes that the peer may be offered: what the connection's buffer has left, and where the
   /// handler runs out of memory a share of what that has.
   uint32_t receive_room(const ControlBlock& block) const {
-    uint32_t room =
-        block.receive_limit_bytes - std::min(block.receive_limit_bytes, block.unconsumed_bytes);
+    uint32_t room = buffer_room(block);
     uint32_t share = block.events->receive_room_bytes() / 8;
     return std::min(room, std::max<uint32_t>(share, 2u * block.mss_bytes));
   }

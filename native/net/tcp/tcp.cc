@@ -348,6 +348,8 @@ void Tcp::consume(Connection& connection, uint32_t bytes) {
   block.unconsumed_bytes -= std::min(bytes, block.unconsumed_bytes);
   // RFC 9293 section 3.8.6.2.2: a window update is worth a segment when it opens by half the
   // buffer, or by a segment where hardly more is left.
+  uint32_t left = block.rcv_edge - block.rcv_nxt;
+  if (left > block.receive_limit_bytes / 2 && left >= 2u * block.mss_bytes) return;
   uint32_t edge = block.rcv_nxt + s.receive_room(block);
   uint32_t opened = edge - block.rcv_edge;
   if (static_cast<int32_t>(opened) <= 0) return;
