@@ -33,13 +33,15 @@ class CapturingOutput final : public ip::Output {
     uint16_t mbuf_segments;
     /// Where the port is to cut it, the bytes of a piece; else 0.
     uint16_t cut_bytes;
+    /// The two bits of RFC 3168 section 5.
+    uint8_t ecn;
   };
 
   explicit CapturingOutput(const uint64_t& now_us) : now_us_(now_us) {}
   ~CapturingOutput() { release_frames(); }
 
   void send(rte_mbuf* packet, const Address& source, const Address& destination, uint8_t protocol,
-            const ip::SendOptions&) override {
+            const ip::SendOptions& options) override {
     rte_mbuf_sanity_check(packet, 1);
     EXPECT_EQ(protocol, 6);
     EXPECT_GE(rte_pktmbuf_headroom(packet), RTE_PKTMBUF_HEADROOM);
@@ -55,7 +57,7 @@ class CapturingOutput final : public ip::Output {
       segment->at_us = now_us_;
       check(*segment);
       sent.push_back({*segment, destination, packet->nb_segs,
-                      static_cast<uint16_t>(cut ? packet->tso_segsz : 0)});
+                      static_cast<uint16_t>(cut ? packet->tso_segsz : 0), options.ecn});
     } else {
       ADD_FAILURE() << "a malformed segment was sent";
     }
