@@ -252,8 +252,7 @@ Napi::Value start_dataplane(const Napi::CallbackInfo& info) {
   auto& stack = config.worker.stack;
   auto addresses = port.Get("addresses").As<Napi::Array>();
   for (uint32_t i = 0; i < addresses.Length(); i++)
-    stack.addresses.push_back(
-        parse_network(env, addresses.Get(i).As<Napi::String>().Utf8Value()));
+    stack.addresses.push_back(parse_network(env, addresses.Get(i).As<Napi::String>().Utf8Value()));
   auto routes = port.Get("routes").As<Napi::Array>();
   for (uint32_t i = 0; i < routes.Length(); i++) {
     auto route = routes.Get(i).As<Napi::Object>();
@@ -263,6 +262,7 @@ Napi::Value start_dataplane(const Napi::CallbackInfo& info) {
   auto servers = port.Get("nameServers").As<Napi::Array>();
   for (uint32_t i = 0; i < servers.Length(); i++)
     stack.name_servers.push_back(parse_address(env, servers.Get(i).As<Napi::String>().Utf8Value()));
+  config.tap.offload = port.Get("offload").As<Napi::Boolean>().Value();
   stack.vlan_id = static_cast<uint16_t>(number_of(port, "vlanId"));
   stack.dhcp = port.Get("dhcp").As<Napi::Boolean>().Value();
   stack.accept_router_advertisements = port.Get("acceptRa").As<Napi::Boolean>().Value();

@@ -88,6 +88,8 @@ uint64_t Host::next_ns() const {
 void Host::cycle(uint64_t now_ns) {
   now_ns_ = now_ns;
   release_sent(now_ns);
+  // What was given back meanwhile is taken as well.
+  if (is_starved()) starve(starves_headers_, starves_frames_);
   stack_->set_now(clock_us(now_ns));
 
   batch_.clear();
@@ -176,6 +178,8 @@ void Host::starve(bool header_buffers, bool frame_buffers) {
   const auto drain = [&](const PacketPool& pool) {
     while (rte_mbuf* buffer = rte_pktmbuf_alloc(pool.get())) starved_.push_back(buffer);
   };
+  starves_headers_ = header_buffers;
+  starves_frames_ = frame_buffers;
   if (header_buffers) drain(*pools_.headers);
   if (frame_buffers) drain(*pools_.frames);
 }

@@ -105,7 +105,7 @@ class Host final : public net::FrameSink {
   uint64_t next_ns() const;
   void cycle(uint64_t now_ns);
 
-  /// Somebody else takes all buffers that are free, or gives them back.
+  /// Somebody else takes all buffers that are free, then and after each cycle, until feed.
   void starve(bool header_buffers, bool frame_buffers);
   void feed();
   bool is_starved() const { return !starved_.empty(); }
@@ -140,6 +140,7 @@ class Host final : public net::FrameSink {
   std::deque<Sent> sent_;
   std::vector<rte_mbuf*> batch_;
   std::vector<rte_mbuf*> starved_;
+  bool starves_headers_ = false, starves_frames_ = false;
   uint32_t sent_in_cycle_ = 0;
   /// Cycles in a row that had nothing to do although the stack asked for them.
   uint32_t idle_cycles_ = 0;

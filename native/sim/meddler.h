@@ -63,6 +63,8 @@ class Meddler {
   struct Expected {
     const Pair* pair;
     bool ends;
+    bool impossible_sack;
+    uint64_t refused_sacks;
     net::ConnectionInfo before;
     std::string what;
   };

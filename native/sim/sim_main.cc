@@ -1,6 +1,7 @@
 /// Runs seeds of the simulator: sim [--seed S] [--seeds N] [--pcap FILE] [--verbose]. Prints a line
 /// of JSON for each seed that failed and one for all of them; ends with 1 when one failed.
-#include <chrono>
+#include <sys/prctl.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -87,6 +88,8 @@ void print_seed(uint64_t seed, const Outcome& outcome) {
 
 int main(int argc, char** argv) {
   const Options options = parse(argc, argv);
+  // A stack's tables live for milliseconds here: large pages would be cleared for nothing.
+  prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
   std::string error = weir::start_eal({.memory_mib = 96, .allow_hugepages = false});
   if (!error.empty()) fail(error);
   weir::EalThread registered;

@@ -84,7 +84,7 @@ void Simulation::on_transmit(Host& host, const Frame& frame) {
   const Fate fate = link.send(frame, now_ns_);
   if (fate != Fate::passed) note_loss(frame);
   if (fate == Fate::too_big && scenario_.router_answers) {
-    if (auto reply = too_big_reply(frame, net::Address::v4(kRouterAddressV4),
+    if (auto reply = too_big_reply(frame, router_address(scenario_.v6),
                                    static_cast<uint16_t>(link.config().mtu_bytes)))
       links_[1 - host.index()]->send(*reply, now_ns_);
   }
@@ -92,7 +92,8 @@ void Simulation::on_transmit(Host& host, const Frame& frame) {
 
 void Simulation::note_loss(const Frame& frame) {
   observer_.on_loss(frame, now_ns_);
-  if (packet_bytes(frame) == 0) lost_requests_++;
+  Segment segment;
+  if (parse(frame, segment) == FrameKind::other) lost_requests_++;
 }
 
 void Simulation::on_input(Host& host, const Link::Arrival& arrival) {
@@ -303,7 +304,8 @@ void Simulation::judge_end(Pair& pair, uint32_t host) {
         went_wrong(other) || !pair.listens || pair.reset_injected || forgotten;
     if (end.connection == nullptr) {
       // It never came to be here; then the other end has given up on it.
-      if (!pair.tried || !waits_for_nobody) complain("it never began");
+      const bool forgot = hosts_[host]->counters()[Counter::tcp_cookies_tx] != 0;
+      if (!pair.tried || (!waits_for_nobody && !forgot)) complain("it never began");
       return;
     }
     const net::ConnectionInfo info = hosts_[host]->stack().info(*end.connection);
@@ -350,7 +352,10 @@ void Simulation::judge_end(Pair& pair, uint32_t host) {
       return;
     case net::CloseReason::unreachable:
       outcome_.failed++;
-      if (lost_requests_ == 0) complain("its peer was called unreachable and was not");
+      // A request or its answer was lost, or had no buffer.
+      if (lost_requests_ == 0 && peer.counters()[Counter::drop_no_mbuf] == 0 &&
+          hosts_[host]->counters()[Counter::drop_no_mbuf] == 0)
+        complain("its peer was called unreachable and was not");
       return;
     default:
       return complain("it ended for a reason that makes no sense here");

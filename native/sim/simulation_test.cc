@@ -9,7 +9,7 @@
 namespace weir::sim {
 namespace {
 
-constexpr uint64_t kSeeds = 60;
+constexpr uint64_t kSeeds = 120;
 
 class SimulationTest : public ::testing::Test {
  protected:
@@ -35,7 +35,8 @@ class SimulationTest : public ::testing::Test {
     for (uint32_t i = 0; i < 2; i++) {
       HostConfig& host = scenario.hosts[i];
       host.stack.link_address = link_address_of(i);
-      host.stack.addresses = {{net::Address::v4(kHostAddressV4 + i), 24}};
+      host.stack.addresses = {{host_address(i, false), 24}};
+      scenario.apps[i].peer = host_address(1 - i, false);
       host.stack.max_connections = 16;
       host.stack.max_time_wait = 16;
       host.stack.time_wait_ms = 1000;

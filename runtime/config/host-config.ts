@@ -141,6 +141,12 @@ const port = z
       .boolean()
       .default(false)
       .describe("IPv4 addresses are asked for before they are used, which takes up to 7 s. IPv6 addresses always are."),
+    offload: z
+      .boolean()
+      .default(true)
+      .describe(
+        "Packets of up to 64 KiB and checksums that are left to the kernel: quicker, but captures show long packets with incomplete checksums.",
+      ),
     kernel_address: network
       .optional()
       .describe("Given to the kernel's side of the TAP, which is then set up. Without it the operator does that."),

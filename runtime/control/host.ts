@@ -94,6 +94,7 @@ export function dataplaneConfigOf(options: Pick<HostOptions, "config" | "persist
     detectConflicts: given.detect_conflicts,
     linkAddress: "",
     mtuBytes: MTU_BYTES,
+    offload: given.offload,
   };
   const worker: WorkerSpec = {
     batch: workers.batch,

@@ -50,6 +50,8 @@ async function main(): Promise<void> {
           driver: "tap",
           device: DEVICE,
           addresses: [`${WEIR_ADDRESS}/${PREFIX_BITS}`, `${WEIR_ADDRESS_V6}/${PREFIX_BITS_V6}`],
+          // Who looks at packets here is to see them as they would be on a wire.
+          offload: false,
           kernel_address: `${KERNEL_ADDRESS}/${PREFIX_BITS}`,
           kernel_address_v6: `${KERNEL_ADDRESS_V6}/${PREFIX_BITS_V6}`,
         },

@@ -47,6 +47,8 @@ export interface PortSpec {
   /** Our link address "02:..." or "" for one made up. */
   readonly linkAddress: string;
   readonly mtuBytes: number;
+  /** Large packets and checksums are left to the kernel. */
+  readonly offload: boolean;
 }
 
 export interface WorkerSpec {

@@ -22,6 +22,7 @@ const config: DataplaneConfig = {
     detectConflicts: false,
     linkAddress: "",
     mtuBytes: 1500,
+    offload: false,
   },
   worker: { batch: 64, spinUs: 50, core: -1, maxConnections: 100 },
   persistent: true,

@@ -21,6 +21,7 @@ const config = (device: string, persistent: boolean): DataplaneConfig => ({
     detectConflicts: false,
     linkAddress: "",
     mtuBytes: 1500,
+    offload: false,
   },
   worker: { batch: 64, spinUs: 50, core: -1, maxConnections: 100 },
   persistent,

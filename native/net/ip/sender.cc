@@ -74,7 +74,8 @@ void Sender::send(rte_mbuf* packet, const Address& source, const Address& destin
     const uint16_t path_bytes = mtu_bytes(destination);
     if (total_bytes > path_bytes)
       return send_fragments(packet, source, destination, hop, protocol, options, path_bytes);
-  } else if (total_bytes > link_mtu_bytes(is_v4)) [[unlikely]] {
+  } else if (total_bytes > link_mtu_bytes(is_v4) && (packet->ol_flags & RTE_MBUF_F_TX_TCP_SEG) == 0)
+      [[unlikely]] {
     return drop(Counter::drop_ip_too_long);
   }
   if (is_v4) [[likely]] {

@@ -709,7 +709,9 @@ bool Tcp::State::take_data(ControlBlock& block, Segment& segment) {
   }
   want_output(block);
   // RFC 9293 section 3.8.6.3: at least every second full segment, the others after a while.
-  if (++block.unacknowledged_segments >= 2 || fin) {
+  // A packet that was cut or merged on its way here counts as what it was cut into.
+  block.unacknowledged_segments += segment.payload_bytes > block.mss_bytes ? 2 : 1;
+  if (block.unacknowledged_segments >= 2 || fin) {
     block.ack_now = true;
   } else if (block.delayed_ack_at_us == UINT64_MAX) {
     block.delayed_ack_at_us = now_us + kDelayedAckUs;

@@ -140,6 +140,7 @@ struct Tcp::State {
   uint32_t write_header(ControlBlock& block, uint8_t* at, uint32_t sequence, uint8_t flags);
   void acknowledge_later(ControlBlock& block);
   uint32_t segment_bytes(const ControlBlock& block) const;
+  uint32_t large_segment_bytes(ControlBlock& block, uint32_t bytes);
   bool repair_losses(ControlBlock& block);
   bool send_queued(ControlBlock& block);
 

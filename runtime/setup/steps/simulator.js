@@ -28,7 +28,7 @@ function buildStep({ name, build, targets, options }) {
 }
 
 export const SIMULATOR_TARGETS = ["sim", "script", "tap_link"];
-export const FUZZ_TARGETS = ["fuzz_frame", "fuzz_segments", "fuzz_options"];
+export const FUZZ_TARGETS = ["fuzz_frame", "fuzz_segments", "fuzz_options", "fuzz_corpus"];
 
 export const simulator = buildStep({
   name: "simulator",

@@ -31,6 +31,8 @@ class CapturingOutput final : public ip::Output {
     Segment segment;
     Address destination;
     uint16_t mbuf_segments;
+    /// Where the port is to cut it, the bytes of a piece; else 0.
+    uint16_t cut_bytes;
   };
 
   explicit CapturingOutput(const uint64_t& now_us) : now_us_(now_us) {}
@@ -42,7 +44,8 @@ class CapturingOutput final : public ip::Output {
     EXPECT_EQ(protocol, 6);
     EXPECT_GE(rte_pktmbuf_headroom(packet), RTE_PKTMBUF_HEADROOM);
     EXPECT_EQ(rte_mbuf_refcnt_read(packet), 1) << "the headers below are written into this buffer";
-    EXPECT_LE(packet->pkt_len + 20, mtu);
+    const bool cut = (packet->ol_flags & RTE_MBUF_F_TX_TCP_SEG) != 0;
+    EXPECT_LE(packet->pkt_len + 20, cut ? 65535u : mtu);
     EXPECT_EQ(source, Address::v4(kOwn));
     const Bytes bytes = bytes_of(packet);
     EXPECT_EQ(bytes.size(), packet->pkt_len);
@@ -51,7 +54,8 @@ class CapturingOutput final : public ip::Output {
     if (segment) {
       segment->at_us = now_us_;
       check(*segment);
-      sent.push_back({*segment, destination, packet->nb_segs});
+      sent.push_back({*segment, destination, packet->nb_segs,
+                      static_cast<uint16_t>(cut ? packet->tso_segsz : 0)});
     } else {
       ADD_FAILURE() << "a malformed segment was sent";
     }
