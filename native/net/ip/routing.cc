@@ -22,6 +22,10 @@ uint32_t bits_of(const Address& prefix, uint8_t prefix_bits) {
                         : std::min<uint32_t>(prefix_bits, 128);
 }
 
+uint32_t mask_v4(uint8_t prefix_bits) {
+  return prefix_bits == 0 ? 0 : UINT32_MAX << (32 - std::min<uint32_t>(prefix_bits, 32));
+}
+
 Address masked(const Address& address, uint8_t prefix_bits) {
   uint64_t mask[2];
   make_mask(bits_of(address, prefix_bits), mask);
@@ -292,11 +296,11 @@ void Routing::sort_routes() {
     if (!route.prefix.is_v4()) {
       RouteV6& made = v6_[v6_count_++];
       std::memcpy(made.prefix, route.prefix.bytes.data(), 16);
-      make_mask(route.prefix_bits, made.mask);
+      make_mask(bits_of(route.prefix, route.prefix_bits), made.mask);
       made.gateway = route.gateway;
       continue;
     }
-    const uint32_t mask = route.prefix_bits == 0 ? 0 : UINT32_MAX << (32 - route.prefix_bits);
+    const uint32_t mask = mask_v4(route.prefix_bits);
     const bool on_link = route.gateway.is_unspecified();
     v4_[v4_count_++] = {route.prefix.v4_host_order(), mask,
                         on_link ? 0 : route.gateway.v4_host_order()};
@@ -305,7 +309,7 @@ void Routing::sort_routes() {
     // Prefixes of 31 and 32 bits have no broadcast address (RFC 3021 section 2.1).
     if (own.state == LocalAddress::State::free || !own.address.is_v4() || own.prefix_bits >= 31)
       continue;
-    const uint32_t mask = own.prefix_bits == 0 ? 0 : UINT32_MAX << (32 - own.prefix_bits);
+    const uint32_t mask = mask_v4(own.prefix_bits);
     const uint32_t network = own.address.v4_host_order() & mask;
     subnets_[subnet_count_++] = {network, network | ~mask};
   }
