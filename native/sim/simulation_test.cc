@@ -123,6 +123,21 @@ TEST_F(SimulationTest, a_connection_that_is_cut_off_for_good_fails_with_a_cause)
   EXPECT_GT(outcome.failed, 0u);
 }
 
+TEST_F(SimulationTest, a_router_tells_of_a_smaller_mtu) {
+  Scenario scenario = calm(200'000, 200'000);
+  for (LinkConfig& link : scenario.links) link.mtu_bytes = 700;
+  const Outcome outcome = run(scenario);
+  EXPECT_EQ(outcome.failure, "");
+  EXPECT_EQ(outcome.finished, 2u);
+}
+
+TEST_F(SimulationTest, a_router_that_says_nothing_is_a_cause) {
+  Scenario scenario = calm(200'000, 0);
+  scenario.router_answers = false;
+  for (LinkConfig& link : scenario.links) link.mtu_bytes = 700;
+  EXPECT_EQ(run(scenario).failure, "");
+}
+
 TEST_F(SimulationTest, nobody_listens_and_the_opener_is_refused) {
   Scenario scenario = calm(1000, 0);
   scenario.pairs[0].listens = false;

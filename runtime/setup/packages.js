@@ -36,7 +36,9 @@ export const PACKAGES = [
   { name: "clang-14", programs: ["clang++-14"], uses: "fuzz", purpose: "compiles the fuzz targets" },
   {
     name: "libclang-rt-14-dev",
-    files: [`/usr/lib/llvm-14/lib/clang/14.0.6/lib/linux/libclang_rt.fuzzer-${runtimes[process.arch] ?? process.arch}.a`],
+    files: [
+      `/usr/lib/llvm-14/lib/clang/14.0.6/lib/linux/libclang_rt.fuzzer-${runtimes[process.arch] ?? process.arch}.a`,
+    ],
     uses: "fuzz",
     purpose: "libFuzzer and the sanitizers for clang",
   },

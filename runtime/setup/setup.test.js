@@ -48,6 +48,7 @@ test("npm start --check and npm start -- --check mean the same", () => {
   expect(parseArguments(["start", "--check", "x"], {})).toEqual(expected);
   expect(parseArguments(["start", "x"], { npm_config_check: "true" })).toEqual(expected);
   expect(parseArguments(["test", "x"], { npm_config_check: "true" })).toEqual({ command: "test", args: ["x"] });
+  expect(parseArguments(["sim", "--seed", "1"], {})).toEqual({ command: "sim", args: ["--seed", "1"] });
   expect(parseArguments(["stop"], {})).toBeUndefined();
 });
 

@@ -127,7 +127,9 @@ export async function runSimulator(context, args) {
     const pcap = join(STATE_FOLDER, "sim", `seed-${seed}.pcap`);
     mkdirSync(dirname(pcap), { recursive: true });
     await runProcess(program, ["--seed", seed, "--pcap", pcap]);
-    process.stdout.write(`\n${failures.length} of ${seeds} seeds failed. What passed host A's port in seed ${seed}: ${pcap}\n`);
+    process.stdout.write(
+      `\n${failures.length} of ${seeds} seeds failed. What passed host A's port in seed ${seed}: ${pcap}\n`,
+    );
     process.stdout.write(`what passed host B's: ${pcap.replace(/\.pcap$/, "-b.pcap")}\n`);
     process.stdout.write(`once more: ${reproduction(seed, pcap)}\n`);
     return 1;
