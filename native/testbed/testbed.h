@@ -122,7 +122,7 @@ class Testbed {
   void turn();
   void enter_time(uint64_t now_us);
 
-  static constexpr uint32_t kBuffers = 8191;
+  static constexpr uint32_t kBuffers = 4095;
 
   const TestbedConfig config_;
   sandbox::Engine& engine_;

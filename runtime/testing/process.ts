@@ -28,19 +28,18 @@ export interface HostListener {
 }
 
 interface Pending {
-  readonly waits: boolean;
+  /** The host has said that it waits for something. */
+  waits: boolean;
   readonly resolve: (value: never) => void;
   readonly reject: (error: Error) => void;
 }
-
-/** Operations during which virtual time passes. */
-const WAITING: ReadonlySet<Operation> = new Set(["advance", "connect", "accept", "read", "write", "closed", "receive"]);
 
 /** One host in the process. */
 export class HostChannel {
   private readonly pending = new Map<number, Pending>();
   private nextId = 1;
-  private immediate = 0;
+  /** Operations that the host has neither answered nor begun to wait for. */
+  private unheard = 0;
   private running = false;
   private tickWaits = false;
   private closeReason: string | undefined;
@@ -62,13 +61,12 @@ export class HostChannel {
         return;
       }
       const id = this.nextId++;
-      const waits = WAITING.has(operation);
-      if (!waits) this.immediate++;
+      this.unheard++;
       const rejectHere = (error: Error): void => {
         error.stack = `${error.name}: ${error.message}\n${place.stack?.split("\n").slice(2).join("\n")}`;
         reject(error);
       };
-      this.pending.set(id, { waits, resolve: resolve as (value: never) => void, reject: rejectHere });
+      this.pending.set(id, { waits: false, resolve: resolve as (value: never) => void, reject: rejectHere });
       this.send({ host: this.host, id, operation, params });
       this.schedule();
     });
@@ -84,10 +82,14 @@ export class HostChannel {
       this.running = false;
     } else {
       const pending = this.pending.get(reply.id);
-      this.pending.delete(reply.id);
-      if (pending !== undefined && !pending.waits) this.immediate--;
-      if (reply.error !== undefined) pending?.reject(new TestHostError(reply.error.code, reply.error.message));
-      else pending?.resolve(reply.result as never);
+      if (pending?.waits === false) this.unheard--;
+      if ("waits" in reply) {
+        if (pending !== undefined) pending.waits = true;
+      } else {
+        this.pending.delete(reply.id);
+        if ("error" in reply) pending?.reject(new TestHostError(reply.error.code, reply.error.message));
+        else pending?.resolve(reply.result as never);
+      }
     }
     this.schedule();
   }
@@ -97,13 +99,13 @@ export class HostChannel {
     this.closeReason ??= reason;
     for (const { reject } of this.pending.values()) reject(new TestHostError("internal", reason));
     this.pending.clear();
-    this.immediate = 0;
+    this.unheard = 0;
     this.running = false;
   }
 
   /**
-   * Time may pass when something is waited for and the test itself has nothing to do: its answers have been taken and
-   * what followed from them has been asked for.
+   * Time may pass when everything that was asked for waits and the test itself has nothing to do: it has taken its
+   * answers, and asked for what followed from them.
    */
   private schedule(): void {
     if (!this.isBusy) this.onIdle();
@@ -111,7 +113,7 @@ export class HostChannel {
     this.tickWaits = true;
     setImmediate(() => {
       this.tickWaits = false;
-      if (this.running || this.immediate > 0 || this.pending.size === 0) return;
+      if (this.running || this.unheard > 0 || this.pending.size === 0) return;
       this.running = true;
       this.send({ host: this.host, go: true });
     });

@@ -74,11 +74,16 @@ export type Request =
   | { readonly host: number; readonly id: number; readonly operation: Operation; readonly params: unknown }
   | { readonly host: number; readonly go: true };
 
-/** To the test: an answer, or word that time stands still again. */
+interface News {
+  readonly host: number;
+  /** 0 when the host is closed. */
+  readonly nowUs: number;
+  readonly events: readonly AppEvent[];
+}
+
+/** To the test: an answer, word that one will come when time has passed, or that time stands still again. */
 export type Reply =
-  | ({ readonly host: number; readonly nowUs: number; readonly events: readonly AppEvent[] } & {
-      readonly id: number;
-      readonly result?: unknown;
-      readonly error?: { readonly code: FailureCode; readonly message: string };
-    })
-  | { readonly host: number; readonly rested: true; readonly nowUs: number; readonly events: readonly AppEvent[] };
+  | (News & { readonly id: number; readonly result: unknown })
+  | (News & { readonly id: number; readonly error: { readonly code: FailureCode; readonly message: string } })
+  | (News & { readonly id: number; readonly waits: true })
+  | (News & { readonly rested: true });

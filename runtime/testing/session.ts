@@ -69,6 +69,7 @@ export class Session {
       else {
         const deadlineUs = this.open.nowUs() + Math.round(withinMs * 1000);
         this.waiting.push({ id, wait, deadlineUs, withinMs, isAdvance });
+        this.reply({ host: this.host, id, waits: true, ...this.news() });
       }
     } catch (error) {
       this.answer(id, failure(error));
