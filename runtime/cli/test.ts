@@ -29,7 +29,7 @@ async function runApp(
   options: Options,
   json: boolean,
 ): Promise<TestRun> {
-  const workFolder = await mkdtemp(join(tmpdir(), "weir-test-"));
+  const workFolder = await mkdtemp(join(tmpdir(), "weir-test-run-"));
   process.once("exit", () => rmSync(workFolder, { recursive: true, force: true }));
   const watch = options.watch === true;
   // A mistake in an app that is being edited is one of the tests' findings.

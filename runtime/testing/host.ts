@@ -12,7 +12,7 @@ import type { AppEvent, AppSpec, ListenSpec } from "../process/native.js";
 import { Connection, Listener, type Patience, patienceMs, UdpSocket } from "./connection.js";
 import { type RequestOptions, readResponse, requestBytes } from "./http.js";
 import { Link, type LinkOptions } from "./link.js";
-import { openModuleCache } from "./module-cache.js";
+import { ModuleCache } from "./module-cache.js";
 import { type HostChannel, HostProcess, TestHostError } from "./process.js";
 import type { HostStats } from "./protocol.js";
 
@@ -72,8 +72,8 @@ export interface HandlerFailure {
   readonly text: string;
 }
 
+const cache = new ModuleCache();
 const processes = new HostProcess();
-let cache: ReturnType<typeof openModuleCache> | undefined;
 
 /** Starts a host with an app. Rejects with what is wrong with the app, and when its handler does not start. */
 export async function host(options: HostOptions): Promise<TestHost> {
@@ -110,7 +110,8 @@ export class TestHost {
 
   private constructor(private readonly options: HostOptions) {
     this.wallStartUs = (options.startAt?.getTime() ?? START_OF_TESTS_MS) * 1000;
-    this.channel = processes.open({ onNews: (nowUs, events) => this.takeNews(nowUs, events) });
+    const listener = { onNews: (nowUs: number, events: readonly AppEvent[]) => this.takeNews(nowUs, events) };
+    this.channel = processes.open(listener, cache.temporaryFolder);
     this.link = new Link((toHost, fromHost) => {
       // Requests keep their order: whatever is sent from here on meets the new link.
       this.channel.call("setLink", { toHost, fromHost }).catch(() => undefined);
@@ -299,7 +300,6 @@ async function prepare({ app }: HostOptions, { vars = {}, release = false }: App
   const read = await readManifest(directory);
   const manifest: Manifest = { ...read, vars: { ...read.vars, ...vars } };
   const { limits, main } = manifest;
-  cache ??= openModuleCache();
   const module = await cache.get({ directory, main, release, memoryPages: memoryPagesOf(limits.memory_mib) });
   const { compiledPath, offsets, sourceMap } = module;
   const spec = appSpecOf({ id: APP_ID, tenant: DEFAULT_TENANT, manifest, limits, compiledPath });

@@ -3,8 +3,7 @@
  * as long as no source has changed, all of them share one build.
  */
 import { createHash, randomBytes } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rename, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { admitModule } from "../admit/admit.js";
@@ -39,11 +38,21 @@ interface Index {
 const FILES = { compiled: "compiled.bin", offsets: "offsets.bin", sourceMap: "source.map" } as const;
 const sha256 = (data: string | Uint8Array): string => createHash("sha256").update(data).digest("hex");
 
+/** Temporary caches have this prefix; no other is ever deleted. */
+export const TEMPORARY_PREFIX = "weir-testing-";
+
 /** Builds of one folder. Processes may share it: an entry is complete from the moment its index names it. */
 export class ModuleCache {
   private readonly working = new Map<string, Promise<CachedModule>>();
+  private temporary = "";
 
-  constructor(private readonly directory: string) {}
+  /** Without a directory it makes a temporary one for its first build. */
+  constructor(private readonly directory = process.env[CACHE_VARIABLE]) {}
+
+  /** The temporary folder that somebody has to delete; "" while there is none. */
+  get temporaryFolder(): string {
+    return this.temporary;
+  }
 
   /** The compiled module. Rejects with BuildError or RefusedError. */
   get(request: ModuleRequest): Promise<CachedModule> {
@@ -74,8 +83,10 @@ export class ModuleCache {
     const { wasm, sourceMap, watched } = await buildApp({ directory, config: { main }, debug: !release });
     const inputs = await Promise.all(watched.map(async (file) => [file, sha256(await readFile(file))] as const));
     const { compiled, offsets } = await admitModule(wasm, { memoryPages });
-    const name = randomBytes(8).toString("hex");
-    const folder = join(this.directory, name);
+    if (this.directory === undefined && this.temporary === "") {
+      this.temporary = await mkdtemp(join(tmpdir(), TEMPORARY_PREFIX));
+    }
+    const folder = join(this.place, randomBytes(8).toString("hex"));
     await mkdir(folder, { mode: 0o700 });
     const compiledPath = join(folder, FILES.compiled);
     await writeFile(compiledPath, compiled);
@@ -90,16 +101,11 @@ export class ModuleCache {
     return { compiledPath, offsets, sourceMap };
   }
 
-  private indexPath(key: string): string {
-    return join(this.directory, `${key}.json`);
+  private get place(): string {
+    return this.directory ?? this.temporary;
   }
-}
 
-/** The cache of this process, or the one that it shares by WEIR_TEST_CACHE. */
-export function openModuleCache(): ModuleCache {
-  const shared = process.env[CACHE_VARIABLE];
-  if (shared !== undefined && shared !== "") return new ModuleCache(shared);
-  const directory = mkdtempSync(join(tmpdir(), "weir-testing-"));
-  process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
-  return new ModuleCache(directory);
+  private indexPath(key: string): string {
+    return join(this.place, `${key}.json`);
+  }
 }

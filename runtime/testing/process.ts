@@ -5,6 +5,8 @@ import type { AppEvent } from "../process/native.js";
 import { type FailureCode, MAX_HOSTS, type Operation, type Operations, type Reply, type Request } from "./protocol.js";
 
 const STDERR_TAIL_LENGTH = 2000;
+/** Calls within the library tell the author of a test nothing. */
+const OWN_FOLDER = fileURLToPath(new URL(".", import.meta.url));
 
 /** An operation on a test host failed. */
 export class TestHostError extends Error {
@@ -63,7 +65,8 @@ export class HostChannel {
       const id = this.nextId++;
       this.unheard++;
       const rejectHere = (error: Error): void => {
-        error.stack = `${error.name}: ${error.message}\n${place.stack?.split("\n").slice(2).join("\n")}`;
+        const callers = place.stack?.split("\n").filter((line) => line.includes(":") && !line.includes(OWN_FOLDER));
+        error.stack = `${error.name}: ${error.message}\n${callers?.join("\n")}`;
         reject(error);
       };
       this.pending.set(id, { waits: false, resolve: resolve as (value: never) => void, reject: rejectHere });
@@ -127,12 +130,15 @@ export class HostProcess {
   private nextHost = 1;
   private stderr = "";
 
-  /** A channel to a new host. Throws when there are too many. */
-  open(listener: HostListener): HostChannel & { release(): void } {
+  /**
+   * A channel to a new host. Throws when there are too many. `temporaryFolder` is deleted when this process has ended,
+   * however it ends; "" for none.
+   */
+  open(listener: HostListener, temporaryFolder: string): HostChannel & { release(): void } {
     if (this.hosts.size >= MAX_HOSTS) {
       throw new TestHostError("invalid", `${MAX_HOSTS} test hosts are open: close() those that are no longer needed`);
     }
-    const child = this.started();
+    const child = this.started(temporaryFolder);
     const number = this.nextHost++;
     const send = (request: Request): void => {
       this.keepAlive(true);
@@ -151,9 +157,9 @@ export class HostProcess {
     else this.child?.channel?.unref();
   }
 
-  private started(): ChildProcess {
+  private started(temporaryFolder: string): ChildProcess {
     if (this.child !== undefined) return this.child;
-    const child = fork(fileURLToPath(new URL("./child.js", import.meta.url)), {
+    const child = fork(fileURLToPath(new URL("./child.js", import.meta.url)), [temporaryFolder], {
       serialization: "advanced",
       stdio: ["ignore", "ignore", "pipe", "ipc"],
       execArgv: [],
