@@ -5,8 +5,6 @@ import type { AppEvent } from "../process/native.js";
 import { type FailureCode, MAX_HOSTS, type Operation, type Operations, type Reply, type Request } from "./protocol.js";
 
 const STDERR_TAIL_LENGTH = 2000;
-/** Calls within the library tell the author of a test nothing. */
-const OWN_FOLDER = fileURLToPath(new URL(".", import.meta.url));
 
 /** An operation on a test host failed. */
 export class TestHostError extends Error {
@@ -65,8 +63,7 @@ export class HostChannel {
       const id = this.nextId++;
       this.unheard++;
       const rejectHere = (error: Error): void => {
-        const callers = place.stack?.split("\n").filter((line) => line.includes(":") && !line.includes(OWN_FOLDER));
-        error.stack = `${error.name}: ${error.message}\n${callers?.join("\n")}`;
+        error.stack = `${error.name}: ${error.message}\n${place.stack?.split("\n").slice(2).join("\n")}`;
         reject(error);
       };
       this.pending.set(id, { waits: false, resolve: resolve as (value: never) => void, reject: rejectHere });

@@ -4,6 +4,8 @@ import { fileURLToPath } from "node:url";
 import type { TestCase } from "vitest/node";
 
 const TEST_TIMEOUT_MS = 60_000;
+/** Folder of @weir/host: this file is in its dist/testing. */
+const PACKAGE_FOLDER = fileURLToPath(new URL("../..", import.meta.url));
 
 export interface RunOptions {
   /** The app's folder, absolute. */
@@ -59,6 +61,8 @@ export async function runTests(options: RunOptions): Promise<TestRun> {
       include: ["**/*.test.{ts,js,mjs}"],
       exclude: ["**/node_modules/**", "**/build/**"],
       passWithNoTests: true,
+      // Calls within the library tell the author of a test nothing.
+      onStackTrace: (_error, { file }) => !file.startsWith(PACKAGE_FOLDER),
       testTimeout: TEST_TIMEOUT_MS,
       hookTimeout: TEST_TIMEOUT_MS,
       ...(options.testName !== undefined && { testNamePattern: options.testName }),
