@@ -3,6 +3,7 @@
 #include <napi.h>
 #include <weir_engine.h>
 
+#include <charconv>
 #include <cstdio>
 #include <functional>
 #include <memory>
@@ -22,6 +23,17 @@ using weir::addon::number_of;
 using weir::addon::parse_address;
 using weir::addon::text_of;
 using weir::worker::Dataplane;
+
+/// "10.44.0.2/24" or "fd44::2/64".
+weir::net::InterfaceAddress parse_network(const Napi::Env& env, const std::string& text) {
+  const size_t slash = text.find('/');
+  unsigned bits = 0;
+  const char* end = text.data() + text.size();
+  if (slash == std::string::npos ||
+      std::from_chars(text.data() + slash + 1, end, bits).ptr != end || bits > 128)
+    throw Napi::Error::New(env, "not an address with prefix: " + text);
+  return {parse_address(env, text.substr(0, slash)), static_cast<uint8_t>(bits)};
+}
 
 /// Runs `work` off the JavaScript thread; the promise resolves with what `result` makes of it.
 class Task final : public Napi::AsyncWorker {
@@ -165,15 +177,24 @@ Napi::Value start_dataplane(const Napi::CallbackInfo& info) {
       throw Napi::Error::New(env, "not a link address: " + link);
     config.tap.link_address = address;
   }
-  std::string cidr = text_of(port, "address");
-  size_t slash = cidr.find('/');
-  if (slash == std::string::npos)
-    throw Napi::Error::New(env, "not an address with prefix: " + cidr);
   auto& stack = config.worker.stack;
-  stack.address = {parse_address(env, cidr.substr(0, slash)),
-                   static_cast<uint8_t>(std::stoi(cidr.substr(slash + 1)))};
-  std::string gateway = text_of(port, "gateway");
-  if (!gateway.empty()) stack.gateway = parse_address(env, gateway);
+  auto addresses = port.Get("addresses").As<Napi::Array>();
+  for (uint32_t i = 0; i < addresses.Length(); i++)
+    stack.addresses.push_back(parse_network(env, addresses.Get(i).As<Napi::String>().Utf8Value()));
+  auto routes = port.Get("routes").As<Napi::Array>();
+  for (uint32_t i = 0; i < routes.Length(); i++) {
+    auto route = routes.Get(i).As<Napi::Object>();
+    const auto to = parse_network(env, text_of(route, "to"));
+    stack.routes.push_back({to.address, to.prefix_bits, parse_address(env, text_of(route, "via"))});
+  }
+  auto servers = port.Get("nameServers").As<Napi::Array>();
+  for (uint32_t i = 0; i < servers.Length(); i++)
+    stack.name_servers.push_back(parse_address(env, servers.Get(i).As<Napi::String>().Utf8Value()));
+  config.tap.offload = port.Get("offload").As<Napi::Boolean>().Value();
+  stack.vlan_id = static_cast<uint16_t>(number_of(port, "vlanId"));
+  stack.dhcp = port.Get("dhcp").As<Napi::Boolean>().Value();
+  stack.accept_router_advertisements = port.Get("acceptRa").As<Napi::Boolean>().Value();
+  stack.probe_v4_addresses = port.Get("detectConflicts").As<Napi::Boolean>().Value();
   stack.max_connections = number_of(worker, "maxConnections");
   config.worker.batch = number_of(worker, "batch");
   config.worker.spin_us = number_of(worker, "spinUs");

@@ -266,9 +266,13 @@ Napi::Value create_testbed(const Napi::CallbackInfo& info) {
   if (instance->testbed_engine == nullptr) throw Napi::Error::New(env, error);
   error = start_eal({.memory_mib = kMemoryMib, .allow_hugepages = false});
   if (!error.empty()) throw Napi::Error::New(env, error);
+  std::vector<net::Address> addresses;
+  auto given = spec.Get("addresses").As<Napi::Array>();
+  for (uint32_t i = 0; i < given.Length(); i++)
+    addresses.push_back(parse_address(env, given.Get(i).As<Napi::String>().Utf8Value()));
   auto bed = Testbed::create(
       {.seed = static_cast<uint64_t>(spec.Get("seed").As<Napi::Number>().Int64Value()),
-       .address = parse_address(env, text_of(spec, "address")),
+       .addresses = std::move(addresses),
        .wall_start_us =
            static_cast<uint64_t>(spec.Get("wallStartUs").As<Napi::Number>().Int64Value()),
        .capture_path = text_of(spec, "capturePath")},

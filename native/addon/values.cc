@@ -26,15 +26,15 @@ uint32_t number_of(const Napi::Object& object, const char* key) {
 Address parse_address(const Napi::Env& env, const std::string& text) {
   in_addr v4;
   if (inet_pton(AF_INET, text.c_str(), &v4) == 1) return Address::v4(ntohl(v4.s_addr));
-  throw Napi::Error::New(env, "not an IPv4 address: " + text);
+  in6_addr v6;
+  if (inet_pton(AF_INET6, text.c_str(), &v6) == 1) return Address::v6(v6.s6_addr);
+  throw Napi::Error::New(env, "not an IP address: " + text);
 }
 
 std::string text_of(const Address& address) {
-  const uint32_t v4 = address.v4_host_order();
-  std::string text;
-  for (int shift = 24; shift >= 0; shift -= 8)
-    text += std::to_string(v4 >> shift & 0xff) + (shift == 0 ? "" : ".");
-  return text;
+  char text[INET6_ADDRSTRLEN];
+  if (!address.is_v4()) return inet_ntop(AF_INET6, address.bytes.data(), text, sizeof text);
+  return inet_ntop(AF_INET, address.bytes.data() + 12, text, sizeof text);
 }
 
 weir::sandbox::AppConfig app_config(const Napi::Env& env, const Napi::Object& spec) {

@@ -197,9 +197,9 @@ int main(int argc, char** argv) {
 
   net::StackConfig server_stack, client_stack;
   server_stack.link_address = server_port->link_address();
-  server_stack.address = {net::Address::v4(0x0a000001), 24};
+  server_stack.addresses = {{net::Address::v4(0x0a000001), 24}};
   client_stack.link_address = client_port->link_address();
-  client_stack.address = {net::Address::v4(0x0a000002), 24};
+  client_stack.addresses = {{net::Address::v4(0x0a000002), 24}};
 
   static uint64_t server_counters[kCounterCount];
   static uint64_t app_counters[sandbox::kAppCounterCount];

@@ -3,6 +3,7 @@
 #include <bit>
 #include <cstdint>
 #include <cstring>
+#include <initializer_list>
 #include <type_traits>
 
 namespace weir::net {
@@ -20,6 +21,23 @@ struct Address {
     a.bytes[14] = static_cast<uint8_t>(host_order >> 8);
     a.bytes[15] = static_cast<uint8_t>(host_order);
     return a;
+  }
+  /// The eight groups of an IPv6 address: fe80::1 = v6(0xfe80, 0, 0, 0, 0, 0, 0, 1).
+  static constexpr Address v6(uint16_t a, uint16_t b, uint16_t c, uint16_t d, uint16_t e,
+                              uint16_t f, uint16_t g, uint16_t h) {
+    Address address;
+    int at = 0;
+    for (const uint16_t group : {a, b, c, d, e, f, g, h}) {
+      address.bytes[at++] = static_cast<uint8_t>(group >> 8);
+      address.bytes[at++] = static_cast<uint8_t>(group);
+    }
+    return address;
+  }
+  /// The 16 bytes of an IPv6 address as they lie in a packet.
+  static Address v6(const uint8_t* wire) {
+    Address address;
+    std::memcpy(address.bytes.data(), wire, 16);
+    return address;
   }
   constexpr bool is_v4() const {
     // Every packet asks this several times: whole words where the compiler is not the one who asks.
@@ -42,6 +60,10 @@ struct Address {
       if (bytes[i] != 0) return false;
     return bytes[12] == 0 && bytes[13] == 0 && bytes[14] == 0 && bytes[15] == 0;
   }
+  /// An IPv6 multicast address, ff00::/8 (RFC 4291 section 2.7); IPv4's look different here.
+  constexpr bool is_v6_multicast() const { return bytes[0] == 0xff; }
+  /// fe80::/10 (RFC 4291 section 2.4).
+  constexpr bool is_v6_link_local() const { return bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80; }
   friend constexpr bool operator==(const Address& a, const Address& b) {
     if (!std::is_constant_evaluated())
       return a.high_word() == b.high_word() && a.low_word() == b.low_word();

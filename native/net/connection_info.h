@@ -42,6 +42,8 @@ struct StackUsage {
   uint32_t reorder_segments;
   /// Packets that wait for a neighbor's link address.
   uint32_t waiting_packets;
+  /// Packets whose fragments are not all there.
+  uint32_t fragmented_packets = 0;
 };
 
 }  // namespace weir::net

@@ -28,6 +28,8 @@ class RandomSource {
   ~RandomSource() = default;
 };
 
+class AddressEvents;
+
 /// What a stack needs from its surroundings. Time is not here: the worker passes it to input,
 /// run_timers and the rest through Stack::set_now, monotonic microseconds, never going back.
 struct Environment {
@@ -39,6 +41,8 @@ struct Environment {
   rte_mempool* header_pool;
   /// Buffers for frames with payload that is copied: at least 2,048 bytes of data room.
   rte_mempool* frame_pool;
+  /// Told what becomes of addresses; nullptr for nobody.
+  AddressEvents* address_events = nullptr;
 };
 
 }  // namespace weir::net

@@ -47,6 +47,9 @@ class FlowEvents {
   /// Payload in order. False: no room; the stack forgets these bytes and the peer will send them
   /// again.
   virtual bool on_data(Connection& connection, const Payload& payload) = 0;
+  /// Payload that the handler could take in all, from all its connections: what windows are offered
+  /// from shrinks with it before on_data has to refuse.
+  virtual uint32_t receive_room_bytes() const { return UINT32_MAX; }
   /// The peer sent FIN; everything before it has been delivered.
   virtual void on_end(Connection& connection) = 0;
   /// Bytes were acknowledged. Only called while connection.wants_acknowledged is set.

@@ -7,14 +7,22 @@
 #include <cstring>
 
 #include "net/clock.h"
+#include "net/dhcp/client.h"
+#include "net/dns/resolver.h"
 #include "net/icmp/icmp.h"
+#include "net/icmp/icmp_header.h"
+#include "net/icmp/icmp_v6.h"
 #include "net/ip/input.h"
 #include "net/ip/ipv4_header.h"
+#include "net/ip/ipv6_header.h"
 #include "net/ip/routing.h"
 #include "net/ip/sender.h"
 #include "net/link/arp.h"
 #include "net/link/ethernet.h"
+#include "net/link/multicast_listener.h"
 #include "net/link/neighbor_cache.h"
+#include "net/link/neighbor_discovery.h"
+#include "net/link/router_discovery.h"
 #include "net/tcp/tcp.h"
 #include "net/udp/udp.h"
 
@@ -33,21 +41,47 @@ link::NeighborLimits neighbor_limits(const StackConfig& config) {
   return limits;
 }
 
+ip::ReassemblyLimits reassembly_limits(const StackConfig& config) {
+  ip::ReassemblyLimits limits;
+  limits.max_datagrams = config.max_fragmented_packets;
+  limits.max_bytes = config.max_fragment_bytes;
+  limits.max_bytes_per_source = std::max(config.max_fragment_bytes / 4, 1u);
+  return limits;
+}
+
 }  // namespace
 
 /// The layers of a stack, and what passes between them against the usual direction.
-struct Stack::Layers final : icmp::ErrorListener, link::UnreachableListener {
+struct Stack::Layers final : icmp::ErrorListener,
+                             link::UnreachableListener,
+                             link::AddressListener,
+                             dns::ServerList,
+                             ip::ProblemListener {
   Layers(const StackConfig& config, const Environment& environment_)
       : environment(environment_),
         routing(config),
-        ethernet(config.link_address, environment),
+        ethernet(config.link_address, environment, config.vlan_id),
         neighbors(neighbor_limits(config), clock, environment, ethernet, *this),
-        arp(clock, environment, routing, ethernet, neighbors),
-        ip_input(environment, routing),
-        ip_output(environment, routing, neighbors, arp, config.mtu_bytes),
+        arp(clock, environment, routing, ethernet, neighbors, *this),
+        ip_input(clock, environment, routing, *this, reassembly_limits(config)),
+        ip_output(clock, environment, routing, ethernet, neighbors, arp, discovery,
+                  config.mtu_bytes),
+        discovery(clock, environment, routing, ethernet, neighbors, ip_output, *this,
+                  config.duplicate_address_probes),
+        routers(clock, environment, routing, ethernet, neighbors, ip_output, discovery,
+                config.accept_router_advertisements, config.duplicate_address_probes),
+        groups(clock, environment, routing, ip_output),
         icmp(clock, environment, routing, ip_output, *this),
-        udp(environment, ip_output, icmp, config.max_listeners),
-        tcp(config, environment, ip_output) {}
+        icmp_v6(clock, environment, routing, ip_output, *this),
+        udp(environment, ip_output, icmp, icmp_v6, config.max_listeners),
+        dhcp(clock, environment, routing, arp, ip_output, udp, *this, config.link_address,
+             config.probe_v4_addresses),
+        resolver(clock, environment, udp, ip_output, *this),
+        name_servers(config.name_servers),
+        tcp(config, environment, ip_output) {
+    // Nobody has a port yet, so there is one.
+    if (config.dhcp) dhcp.start();
+  }
 
   /// Takes one frame as far as its transport. True if it is a TCP segment, which then is in
   /// `incoming`.
@@ -58,54 +92,158 @@ struct Stack::Layers final : icmp::ErrorListener, link::UnreachableListener {
       case link::kTypeIpv4:
         if (!ip_input.receive_v4(frame, framing.to_group, incoming)) return false;
         break;
+      case link::kTypeIpv6:
+        if (!ip_input.receive_v6(frame, framing.to_group, incoming)) return false;
+        break;
       case link::kTypeArp:
         arp.input(frame);
-        return false;
-      case link::kTypeIpv6:
-        environment.counters.add(Counter::drop_ip_v6);
-        rte_pktmbuf_free(frame);
         return false;
       default:
         environment.counters.add(Counter::drop_link_unknown_type);
         rte_pktmbuf_free(frame);
         return false;
     }
-    switch (incoming.protocol) {
-      case ip::kProtocolTcp:
-        return true;
-      case ip::kProtocolUdp:
-        udp.input(incoming);
-        return false;
-      case ip::kProtocolIcmp:
-        icmp.input(incoming.received);
-        return false;
-      default:
-        // RFC 1122 section 3.2.2.1.
-        icmp.send_unreachable(incoming.received, icmp::Unreachable::protocol);
-        environment.counters.add(Counter::drop_ip_protocol);
-        rte_pktmbuf_free(frame);
-        return false;
+    if (incoming.protocol == ip::kProtocolTcp) [[likely]]
+      return true;
+    if (incoming.protocol == ip::kProtocolUdp) {
+      udp.input(incoming);
+    } else if (incoming.received.destination.is_v4()) {
+      input_other_v4(incoming);
+    } else {
+      input_other_v6(incoming);
     }
+    return false;
+  }
+
+  void input_other_v4(const ip::Incoming& incoming) {
+    if (incoming.protocol == ip::kProtocolIcmp) return icmp.input(incoming.received);
+    // RFC 1122 section 3.2.2.1.
+    icmp.send_unreachable(incoming.received, icmp::Unreachable::protocol);
+    environment.counters.add(Counter::drop_ip_protocol);
+    rte_pktmbuf_free(incoming.received.frame);
+  }
+
+  void input_other_v6(const ip::Incoming& incoming) {
+    rte_mbuf* frame = incoming.received.frame;
+    if (incoming.protocol != ip::kProtocolIcmpV6) {
+      // RFC 8200 section 4. "No next header" is nothing, in silence (section 4.7).
+      if (incoming.protocol != ip::kNextNone)
+        icmp_v6.send_parameter_problem(incoming.received, ip::kProblemNextHeader,
+                                       incoming.protocol_pointer_bytes);
+      environment.counters.add(Counter::drop_ip_protocol);
+      return rte_pktmbuf_free(frame);
+    }
+    uint8_t type;
+    if (!icmp_v6.check(incoming, type)) return;
+    switch (type) {
+      case icmp::kNeighborSolicitation:
+        discovery.input_solicitation(incoming);
+        break;
+      case icmp::kNeighborAdvertisement:
+        discovery.input_advertisement(incoming);
+        break;
+      case icmp::kRouterAdvertisement:
+        take_router_advertisement(incoming);
+        break;
+      case icmp::kListenerQuery:
+        groups.input_query(incoming);
+        break;
+      case icmp::kRouterSolicitation:
+      case icmp::kListenerReportV1:
+      case icmp::kListenerDone:
+      case icmp::kListenerReport:
+        // For routers.
+        break;
+      default:
+        return icmp_v6.input(incoming);
+    }
+    rte_pktmbuf_free(frame);
+  }
+
+  void take_router_advertisement(const ip::Incoming& incoming) {
+    const uint32_t before = routing.address_count();
+    routers.input_advertisement(incoming);
+    if (routing.address_count() != before) groups.groups_changed();
   }
 
   bool on_icmp_error(uint8_t protocol, const Address& local, const Address& remote,
                      std::span<const uint8_t> quoted, const ip::DeliveryError& error) override {
     if (protocol == ip::kProtocolTcp) tcp.on_icmp_error(local, remote, quoted, error);
-    // A datagram has no flow that could be told.
-    return protocol == ip::kProtocolTcp || protocol == ip::kProtocolUdp;
+    if (protocol == ip::kProtocolUdp) return udp.on_icmp_error(remote, quoted, error);
+    return protocol == ip::kProtocolTcp;
   }
 
   /// What the link could not deliver is told to the transport (RFC 1122 section 2.4). A connection
   /// that is being opened ends then: nobody is there.
   void on_unreachable(const rte_mbuf* packet) override {
-    uint8_t copy[sizeof(ip::Ipv4Header) + 8];
-    const void* bytes = rte_pktmbuf_read(packet, 0, sizeof copy, copy);
+    uint8_t copy[sizeof(ip::Ipv6Header) + 8];
+    const ip::DeliveryError error{ip::DeliveryError::Kind::hard};
+    const void* bytes = rte_pktmbuf_read(packet, 0, sizeof(ip::Ipv4Header) + 8, copy);
+    if (bytes == nullptr) return;
+    if (bytes != copy) std::memcpy(copy, bytes, sizeof(ip::Ipv4Header) + 8);
+    if (const auto* v4 = reinterpret_cast<const ip::Ipv4Header*>(copy); v4->version() == 4) {
+      on_icmp_error(v4->protocol, Address::v4(rte_be_to_cpu_32(v4->source_be)),
+                    Address::v4(rte_be_to_cpu_32(v4->destination_be)),
+                    {copy + sizeof(ip::Ipv4Header), 8}, error);
+      return;
+    }
+    bytes = rte_pktmbuf_read(packet, 0, sizeof copy, copy);
     if (bytes == nullptr) return;
     if (bytes != copy) std::memcpy(copy, bytes, sizeof copy);
-    const auto* header = reinterpret_cast<const ip::Ipv4Header*>(copy);
-    on_icmp_error(header->protocol, Address::v4(rte_be_to_cpu_32(header->source_be)),
-                  Address::v4(rte_be_to_cpu_32(header->destination_be)),
-                  {copy + sizeof(ip::Ipv4Header), 8}, {ip::DeliveryError::Kind::hard});
+    const auto* v6 = reinterpret_cast<const ip::Ipv6Header*>(copy);
+    on_icmp_error(v6->next_header, Address::v6(v6->source), Address::v6(v6->destination),
+                  {copy + sizeof(ip::Ipv6Header), 8}, error);
+  }
+
+  void on_address(const Address& address, AddressChange change) override {
+    // Until there is a link-local address, reports come from none (RFC 3810 section 5.2.13).
+    if (change == AddressChange::assigned && address.is_v6_link_local()) groups.groups_changed();
+    if (change == AddressChange::duplicate) dhcp.on_address_duplicate(address);
+    if (environment.address_events != nullptr)
+      environment.address_events->on_address_change(address, change);
+  }
+
+  uint32_t servers(std::span<Address, kMaxServers> into) const override {
+    uint32_t count = 0;
+    const auto add = [&](std::span<const Address> more) {
+      for (const Address& server : more)
+        if (count < into.size()) into[count++] = server;
+    };
+    add(name_servers);
+    add(dhcp.name_servers());
+    add(routers.name_servers());
+    return count;
+  }
+
+  void on_parameter_problem(const ip::Received& packet, uint8_t code, uint32_t pointer_bytes,
+                            bool even_to_group) override {
+    icmp_v6.send_parameter_problem(packet, code, pointer_bytes, even_to_group);
+  }
+  void on_reassembly_timeout(const ip::Received& first) override {
+    if (first.source.is_v4())
+      icmp.send_reassembly_timeout(first);
+    else
+      icmp_v6.send_reassembly_timeout(first);
+  }
+
+  void run_timers() {
+    routing.run_timers(clock.now_us);
+    groups.run_timers();
+    arp.run_timers();
+    discovery.run_timers();
+    routers.run_timers();
+    dhcp.run_timers();
+    resolver.run_timers();
+    neighbors.run_timers();
+    ip_input.run_timers();
+    tcp.run_timers();
+  }
+  uint64_t next_deadline_us() const {
+    return std::min({routing.next_deadline_us(), groups.next_deadline_us(), arp.next_deadline_us(),
+                     discovery.next_deadline_us(), routers.next_deadline_us(),
+                     dhcp.next_deadline_us(), resolver.next_deadline_us(),
+                     neighbors.next_deadline_us(), ip_input.next_deadline_us(),
+                     tcp.next_deadline_us()});
   }
 
   Clock clock;
@@ -116,8 +254,15 @@ struct Stack::Layers final : icmp::ErrorListener, link::UnreachableListener {
   link::Arp arp;
   ip::Input ip_input;
   ip::Sender ip_output;
+  link::NeighborDiscovery discovery;
+  link::RouterDiscovery routers;
+  link::MulticastListener groups;
   icmp::Icmp icmp;
+  icmp::IcmpV6 icmp_v6;
   udp::Udp udp;
+  dhcp::Client dhcp;
+  dns::Resolver resolver;
+  std::vector<Address> name_servers;
   tcp::Tcp tcp;
   /// What of the present batch is TCP's.
   std::array<ip::Received, kBatch> segments;
@@ -143,22 +288,16 @@ void Stack::input(rte_mbuf** frames, uint32_t count) {
     uint32_t segment_count = 0;
     for (uint32_t i = at; i < end; i++) {
       prefetch(i + kPrefetchAhead);
-      if (layers_->receive(frames[i], incoming)) layers_->segments[segment_count++] = incoming.received;
+      if (layers_->receive(frames[i], incoming))
+        layers_->segments[segment_count++] = incoming.received;
     }
     if (segment_count > 0) layers_->tcp.input({layers_->segments.data(), segment_count});
   }
 }
 
-void Stack::run_timers() {
-  layers_->arp.run_timers();
-  layers_->neighbors.run_timers();
-  layers_->tcp.run_timers();
-}
+void Stack::run_timers() { layers_->run_timers(); }
 
-uint64_t Stack::next_deadline_us() const {
-  return std::min({layers_->arp.next_deadline_us(), layers_->neighbors.next_deadline_us(),
-                   layers_->tcp.next_deadline_us()});
-}
+uint64_t Stack::next_deadline_us() const { return layers_->next_deadline_us(); }
 
 void Stack::flush() { layers_->tcp.flush(); }
 
@@ -192,6 +331,13 @@ bool Stack::udp_send(uint16_t local_port, const Endpoint& remote, std::span<cons
   return layers_->udp.send(local_port, remote, bytes);
 }
 
+bool Stack::resolve(std::string_view name, ResolveListener& listener, uint32_t tag) {
+  return layers_->resolver.resolve(name, listener, tag);
+}
+void Stack::cancel_resolve(const ResolveListener& listener, uint32_t tag) {
+  layers_->resolver.cancel(listener, tag);
+}
+
 uint32_t Stack::connection_count() const { return layers_->tcp.connection_count(); }
 ConnectionInfo Stack::info(const Connection& connection) const {
   return layers_->tcp.info(connection);
@@ -199,6 +345,7 @@ ConnectionInfo Stack::info(const Connection& connection) const {
 StackUsage Stack::usage() const {
   StackUsage usage = layers_->tcp.usage();
   usage.waiting_packets = layers_->neighbors.waiting();
+  usage.fragmented_packets = layers_->ip_input.waiting_packets();
   return usage;
 }
 

@@ -3,29 +3,75 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "net/address.h"
 #include "net/connection_info.h"
 #include "net/environment.h"
 #include "net/flow_events.h"
 #include "net/held_buffer.h"
+#include "net/resolve_listener.h"
 
 namespace weir::net {
 
-/// One local address with its prefix; a stack has one per family today and a bounded list later.
+/// One of our addresses. Everything inside its prefix is on the link.
 struct InterfaceAddress {
   Address address;
+  /// 0 to 32 for IPv4, 0 to 128 for IPv6.
   uint8_t prefix_bits;
 };
+
+/// Where packets for a prefix go. The longest prefix that fits counts.
+struct Route {
+  Address prefix;
+  uint8_t prefix_bits;
+  /// A neighbor, of the prefix's family.
+  Address gateway;
+
+  /// The route of everything that has no other one, for the gateway's family.
+  static Route default_through(const Address& gateway) {
+    return {gateway.is_v4() ? Address::v4(0) : Address{}, 0, gateway};
+  }
+};
+
+/// RFC 8200 section 5: a link of IPv6 takes packets of this length.
+inline constexpr uint16_t kMinMtuV6Bytes = 1280;
+/// RFC 1122 section 3.3.3: a host of IPv4 takes datagrams of this length.
+inline constexpr uint16_t kMinMtuV4Bytes = 576;
+/// Longest IP packet of a link. TCP puts a copied segment into one buffer of
+/// Environment::frame_pool.
+inline constexpr uint16_t kMaxMtuBytes = 2048;
+inline constexpr uint32_t kMaxConfiguredAddresses = 16;
+inline constexpr uint32_t kMaxConfiguredRoutes = 32;
+inline constexpr uint32_t kMaxNameServers = 3;
 
 /// How a congestion window grows: RFC 9438, or RFC 5681 and 6582.
 enum class CongestionControl : uint8_t { cubic, new_reno };
 
 struct StackConfig {
   std::array<uint8_t, 6> link_address{};
-  InterfaceAddress address{};
-  /// Next hop for everything outside the prefix; unspecified for none.
-  Address gateway{};
+  /// IEEE 802.1Q: the VLAN of all frames, 1 to 4094; 0 for frames without a tag.
+  uint16_t vlan_id = 0;
+  /// At most kMaxConfiguredAddresses. IPv6 is spoken when one of them is of it, or with
+  /// accept_router_advertisements.
+  std::vector<InterfaceAddress> addresses;
+  /// At most kMaxConfiguredRoutes, besides those that the addresses bring.
+  std::vector<Route> routes;
+  /// IPv6 addresses and routes as routers on the link advertise them (RFC 4862, RFC 4861 section
+  /// 6.3).
+  bool accept_router_advertisements = false;
+  /// How often an IPv6 address is asked for before it is used (DupAddrDetectTransmits, RFC 4862
+  /// section 5.1). 0 uses it at once.
+  uint8_t duplicate_address_probes = 1;
+  /// Asks for an IPv4 address before it is used (RFC 5227 section 2.1): 4 to 7 seconds.
+  bool probe_v4_addresses = false;
+  /// An IPv4 address, its routes and name servers come by DHCP (RFC 2131).
+  bool dhcp = false;
+  /// Asked before those that DHCP and routers name; at most kMaxNameServers.
+  std::vector<Address> name_servers;
+  /// Longest IP packet of the link: kMinMtuV4Bytes, with IPv6 kMinMtuV6Bytes, to kMaxMtuBytes.
   uint16_t mtu_bytes = 1500;
   /// Bounds; every table is allocated at construction.
   uint32_t max_connections = 65536;
@@ -33,8 +79,14 @@ struct StackConfig {
   uint32_t max_half_open = 4096;
   uint32_t max_time_wait = 16384;
   uint32_t max_neighbors = 1024;
-  /// Receive buffer per connection: the largest window it offers.
-  uint32_t receive_buffer_bytes = 256 * 1024;
+  /// Packets of which fragments wait for others, and bytes of the buffers that those are in; one
+  /// sender gets a quarter.
+  uint32_t max_fragmented_packets = 64;
+  uint32_t max_fragment_bytes = 2 * 1024 * 1024;
+  /// Receive buffer per connection: the largest window it offers, and the one it begins with; it
+  /// grows while the peer fills it in every round trip.
+  uint32_t receive_buffer_bytes = 6 * 1024 * 1024;
+  uint32_t first_receive_buffer_bytes = 128 * 1024;
   /// Bytes a connection may have queued and unacknowledged; a send beyond it is refused.
   uint32_t send_buffer_bytes = 4 * 1024 * 1024;
   /// Bytes of payload that all connections together may hold by copy.
@@ -47,8 +99,25 @@ struct StackConfig {
   CongestionControl congestion_control = CongestionControl::cubic;
   /// Ask for ECN on connections that we open; peers that ask get it in any case (RFC 3168).
   bool request_ecn = false;
+  /// What the port can do: complete TCP checksums, and cut TCP packets of up to so many bytes (0 for
+  /// none).
+  bool port_completes_checksums = false;
+  uint32_t large_send_bytes = 0;
   uint32_t time_wait_ms = 60'000;
+  /// Answer SYNs beyond max_half_open with cookies (RFC 4987); otherwise they are dropped.
+  bool syn_cookies = true;
+  /// A connection of which nothing was heard for so long is probed, every interval, so many times
+  /// (RFC 9293 section 3.8.4). 0 for never.
+  uint32_t keep_alive_idle_ms = 7'200'000;
+  uint32_t keep_alive_interval_ms = 75'000;
+  uint32_t keep_alive_probes = 9;
+  /// A connection whose bytes stay unacknowledged for so long ends (RFC 5482); 0: when
+  /// retransmission gives up.
+  uint32_t user_timeout_ms = 0;
 };
+
+/// What is wrong with a configuration and what to do; empty when a Stack can be made of it.
+std::string check(const StackConfig& config);
 
 /// Result of the calls by which a handler acts on a connection.
 enum class SendResult : uint8_t { ok, limit, closing, no_memory };
@@ -97,9 +166,16 @@ class Stack {
 
   bool udp_bind(uint16_t port, FlowEvents& events, uint32_t listener_tag);
   void udp_unbind(uint16_t port);
-  /// Sends one datagram, copying the bytes. False if it is too long for the MTU or there is no
-  /// route or buffer.
+  /// Sends one datagram of up to 65,507 bytes, copying them, in fragments where the path takes less
+  /// at once. False if it is longer, or there is no route or buffer. An answer carries the address
+  /// of ours that the peer has asked at this port.
   bool udp_send(uint16_t local_port, const Endpoint& remote, std::span<const uint8_t> bytes);
+
+  /// Looks the addresses of a host up in DNS and tells `listener`, at once if they are known. False
+  /// if it is no name of a host, or too many are being looked up.
+  bool resolve(std::string_view name, ResolveListener& listener, uint32_t tag);
+  /// Whoever asked with `tag` is not told any more.
+  void cancel_resolve(const ResolveListener& listener, uint32_t tag);
 
   uint32_t connection_count() const;
   ConnectionInfo info(const Connection& connection) const;

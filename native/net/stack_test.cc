@@ -16,8 +16,8 @@ class StackTest : public LayerTest {
   StackTest() {
     StackConfig config;
     config.link_address = kOwnLink;
-    config.address = {Address::v4(kOwn), 24};
-    config.gateway = Address::v4(kGateway);
+    config.addresses = {{Address::v4(kOwn), 24}};
+    config.routes = {Route::default_through(Address::v4(kGateway))};
     config.max_connections = 64;
     config.max_half_open = 16;
     config.max_time_wait = 16;
@@ -123,7 +123,7 @@ TEST_F(StackTest, CountsEachReasonBelowTheTransports) {
            Case{Counter::drop_link_short, Bytes(13)},
            Case{Counter::drop_link_foreign, ethernet(packet, 0x0800, kPeerLink)},
            Case{Counter::drop_link_unknown_type, ethernet(packet, 0x88cc)},
-           Case{Counter::drop_link_unknown_type, ethernet(packet, 0x8100)},
+           Case{Counter::drop_link_vlan, ethernet(Bytes{0, 7, 8, 0} + packet, 0x8100)},
            Case{Counter::drop_ip_v6, ethernet(packet, 0x86dd, {0x33, 0x33, 0, 0, 0, 1})},
            Case{Counter::drop_arp_malformed, ethernet(Bytes(27), 0x0806)},
            Case{Counter::drop_arp_foreign,
@@ -133,7 +133,8 @@ TEST_F(StackTest, CountsEachReasonBelowTheTransports) {
            Case{Counter::drop_ip_options, ethernet(ipv4(pattern(20), {.options = {7, 1, 0, 0}}))},
            Case{Counter::drop_ip_foreign, ethernet(ipv4(pattern(20), {.destination = kFar}))},
            Case{Counter::drop_ip_source, ethernet(ipv4(pattern(20), {.source = kOwn}))},
-           Case{Counter::drop_ip_fragment, ethernet(ipv4(pattern(20), {.fragment = 0x2000}))},
+           Case{Counter::drop_fragment_malformed,
+                ethernet(ipv4(pattern(20), {.fragment = 0x2000}))},
            Case{Counter::drop_ip_protocol, ethernet(ipv4(pattern(20), {.protocol = 99}))},
            Case{Counter::drop_icmp_malformed, ethernet(ipv4(pattern(7), {.protocol = 1}))},
            Case{Counter::drop_icmp_checksum, ethernet(ipv4(pattern(9), {.protocol = 1}))},

@@ -20,6 +20,12 @@ class Port {
   virtual int wait_descriptor() const = 0;
   virtual std::array<uint8_t, 6> link_address() const = 0;
   virtual uint16_t mtu_bytes() const = 0;
+  /// The port completes TCP checksums of packets with RTE_MBUF_F_TX_TCP_CKSUM: their checksum field
+  /// holds the sum of the pseudo header, with the length.
+  virtual bool completes_checksums() const { return false; }
+  /// The longest IP packet that the port cuts into segments of tso_segsz where
+  /// RTE_MBUF_F_TX_TCP_SEG is set; 0 when it does not.
+  virtual uint32_t large_send_bytes() const { return 0; }
 };
 
 }  // namespace weir::port

@@ -21,6 +21,9 @@ constexpr uint32_t kEthernetHeaderBytes = 14;
 constexpr uint32_t kVlanTagBytes = 4;
 // Flags of VirtioNetHeader.
 constexpr uint8_t kNeedsChecksum = 1;
+/// The virtio_net header's kinds of segmentation (virtio 1.2 section 5.1.6).
+constexpr uint8_t kSegmentTcpV4 = 1;
+constexpr uint8_t kSegmentTcpV6 = 4;
 constexpr uint8_t kChecksumValid = 2;
 constexpr uint16_t kTcpChecksumOffset = 16;
 constexpr uint16_t kUdpChecksumOffset = 6;
@@ -84,7 +87,8 @@ std::unique_ptr<TapPort> TapPort::open(const TapConfig& config, rte_mempool* poo
   if (ioctl(descriptor, TUNSETVNETHDRSZ, &header_bytes) != 0)
     return fail("cannot set the virtio_net header size of " + name + ": " + std::strerror(errno) +
                 " (Linux 3.2 or newer is needed)");
-  const unsigned offloads = config.checksum_offload ? TUN_F_CSUM : 0;
+  const unsigned offloads =
+      config.offload ? TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN : 0;
   if (ioctl(descriptor, TUNSETOFFLOAD, offloads) != 0)
     return fail("cannot set the offloads of " + name + ": " + std::strerror(errno));
 
@@ -117,15 +121,18 @@ TapPort::TapPort(int descriptor, std::string name, const std::array<uint8_t, 6>&
       name_(std::move(name)),
       link_address_(link_address),
       mtu_bytes_(config.mtu_bytes),
+      offload_(config.offload),
       pool_(pool),
       counters_(counters) {
   // One byte more than the longest frame: a read that fills everything was cut off, because the
   // kernel does not tell.
-  const uint32_t needed = config.mtu_bytes + kEthernetHeaderBytes + kVlanTagBytes + 1;
+  const uint32_t longest = config.offload ? kLargestPacketBytes : config.mtu_bytes;
+  const uint32_t needed = longest + kEthernetHeaderBytes + kVlanTagBytes + 1;
   const uint32_t room = rte_pktmbuf_data_room_size(pool) - RTE_PKTMBUF_HEADROOM;
   const uint32_t segments = (needed + room - 1) / room;
   capacity_bytes_ = segments * room;
   empty_.assign(segments, nullptr);
+  missing_ = segments;
   receive_vector_.resize(1 + segments);
   receive_vector_[0] = {&receive_header_, sizeof receive_header_};
 }
@@ -139,7 +146,7 @@ uint32_t TapPort::receive(rte_mbuf** frames, uint32_t capacity) {
   uint32_t count = 0;
   while (count < capacity) {
     // Without a buffer the frame stays in the kernel's queue.
-    if (filled_ < empty_.size() && !refill()) [[unlikely]]
+    if (missing_ != 0 && !refill()) [[unlikely]]
       break;
     const ssize_t bytes =
         readv(descriptor_, receive_vector_.data(), static_cast<int>(receive_vector_.size()));
@@ -164,20 +171,20 @@ uint32_t TapPort::receive(rte_mbuf** frames, uint32_t capacity) {
 
 /// Completes the empty buffers. False if the pool has none.
 bool TapPort::refill() {
-  for (; filled_ < empty_.size(); filled_++) {
+  for (; missing_ != 0; missing_--) {
+    const uint32_t at = missing_ - 1;
     rte_mbuf* buffer = rte_pktmbuf_alloc(pool_);
     if (buffer == nullptr) {
       counters_.add(Counter::drop_no_mbuf);
       return false;
     }
-    empty_[filled_] = buffer;
-    receive_vector_[1 + filled_] = {rte_pktmbuf_mtod(buffer, void*), rte_pktmbuf_tailroom(buffer)};
+    empty_[at] = buffer;
+    receive_vector_[1 + at] = {rte_pktmbuf_mtod(buffer, void*), rte_pktmbuf_tailroom(buffer)};
   }
   return true;
 }
 
-/// Makes a packet of the buffers that a frame was read into; those that stayed empty are the first
-/// of the next read.
+/// Makes a packet of the buffers that a frame was read into.
 rte_mbuf* TapPort::take_received(uint32_t frame_bytes) {
   rte_mbuf* head = empty_[0];
   head->pkt_len = frame_bytes;
@@ -192,12 +199,8 @@ rte_mbuf* TapPort::take_received(uint32_t frame_bytes) {
     left -= here;
   }
   head->nb_segs = static_cast<uint16_t>(used);
-  for (uint32_t i = used; i < filled_; i++) {
-    empty_[i - used] = empty_[i];
-    receive_vector_[1 + i - used] = receive_vector_[1 + i];
-  }
-  filled_ -= used;
-  for (uint32_t i = filled_; i < empty_.size(); i++) empty_[i] = nullptr;
+  for (uint32_t i = 0; i < used; i++) empty_[i] = nullptr;
+  missing_ = used;
 
   const uint8_t flags = receive_header_.flags;
   if ((flags & kNeedsChecksum) != 0) {
@@ -227,6 +230,12 @@ TapPort::Written TapPort::write_frame(rte_mbuf* frame) {
     header.checksum_start = frame->l2_len + frame->l3_len;
     header.checksum_offset =
         l4 == RTE_MBUF_F_TX_UDP_CKSUM ? kUdpChecksumOffset : kTcpChecksumOffset;
+  }
+  if ((frame->ol_flags & RTE_MBUF_F_TX_TCP_SEG) != 0) {
+    header.segmentation_type =
+        (frame->ol_flags & RTE_MBUF_F_TX_IPV6) != 0 ? kSegmentTcpV6 : kSegmentTcpV4;
+    header.header_bytes = static_cast<uint16_t>(frame->l2_len + frame->l3_len + frame->l4_len);
+    header.segment_bytes = frame->tso_segsz;
   }
   iovec vector[1 + kMaxTransmitSegments];
   vector[0] = {&header, sizeof header};

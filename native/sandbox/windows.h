@@ -64,6 +64,10 @@ class Windows {
   /// Share of the chunks that are in use is at or above the watermark: held bytes are copied from
   /// here on.
   bool above_watermark() const { return free_.size() * 4 < kChunkCount; }
+  /// What whole chunks could still take.
+  uint32_t free_bytes() const {
+    return static_cast<uint32_t>(free_.size()) * abi::kPacketChunkBytes;
+  }
   uint32_t chunks_in_use() const { return kChunkCount - static_cast<uint32_t>(free_.size()); }
 
   /// Where the host sees a guest address of either window.

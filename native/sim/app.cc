@@ -60,7 +60,7 @@ App::App(Host& host, std::deque<Pair>& pairs, const AppConfig& config, Watcher& 
       held_(watcher) {}
 
 void App::open(Pair& pair) {
-  const net::Endpoint remote{net::Address::v4(0x0a000001 + (1 - host_.index())), pair.port};
+  const net::Endpoint remote{config_.peer, pair.port};
   net::Connection* connection = host_.stack().tcp_connect(remote, *this, pair.port);
   if (connection == nullptr) {
     // All connections are in use; later, perhaps.

@@ -13,6 +13,8 @@ namespace weir::sim {
 
 /// How a handler behaves. "One in": of calls that bring data; 0 for never.
 struct AppConfig {
+  /// Whom it connects to.
+  net::Address peer;
   /// Refuses to take them.
   uint64_t refuses_one_in = 100;
   /// Gives bytes back at once, or else up to this much later.

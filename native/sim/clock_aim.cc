@@ -1,5 +1,6 @@
 #include "sim/clock_aim.h"
 
+#include <algorithm>
 #include <array>
 #include <vector>
 
@@ -8,6 +9,8 @@
 namespace weir::sim {
 namespace {
 
+/// Virtual time that a handshake may take.
+constexpr uint64_t kLongestNs = 5'000'000'000;
 constexpr uint64_t kSequenceTickUs = 4;
 constexpr uint64_t kSequenceCycleUs = kSequenceTickUs << 32;
 constexpr uint64_t kMsUs = 1000;
@@ -24,13 +27,20 @@ class Handshake final : public Watcher {
     pairs_[0].opens_at_ns = 0;
     HostPools* pools[] = {&pools_a, &pools_b};
     for (uint32_t i = 0; i < 2; i++) {
+      AppConfig calm;
+      calm.peer = scenario.apps[i].peer;
       hosts_[i] = std::make_unique<Host>(i, scenario.hosts[i], *pools[i], *this, Random(i));
-      apps_[i] = std::make_unique<App>(*hosts_[i], pairs_, AppConfig{}, *this, Random(i));
+      apps_[i] = std::make_unique<App>(*hosts_[i], pairs_, calm, *this, Random(i));
       hosts_[i]->set_handler(*apps_[i]);
     }
     hosts_[1]->stack().tcp_listen(pairs_[0].port, *apps_[1], 0);
-    for (uint32_t turn = 0; turn < 10 && !(seen_[0] && seen_[1]); turn++)
-      for (auto& host : hosts_) host->cycle(0);
+    // With IPv6 it may take a while until the hosts use their addresses (RFC 4862 section 5.4).
+    while (!(seen_[0] && seen_[1])) {
+      const uint64_t next_ns = std::min(hosts_[0]->next_ns(), hosts_[1]->next_ns());
+      if (next_ns > kLongestNs) break;
+      for (auto& host : hosts_)
+        if (host->next_ns() <= next_ns) host->cycle(next_ns);
+    }
   }
   ~Handshake() {
     for (auto& host : hosts_) host.reset();

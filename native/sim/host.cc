@@ -67,6 +67,7 @@ void Host::arrive(Link::Arrival arrival, bool first) {
     watcher_.on_discard(*this, arrival);
     return;
   }
+  arrival.alone = first;
   if (first)
     ring_.push_front(std::move(arrival));
   else
@@ -101,6 +102,7 @@ void Host::cycle(uint64_t now_ns) {
     }
     watcher_.on_input(*this, arrival);
     batch_.push_back(buffer);
+    if (arrival.alone) break;
   }
   const auto received = static_cast<uint32_t>(batch_.size());
   if (received != 0) stack_->input(batch_.data(), received);

@@ -99,7 +99,7 @@ class Host final : public net::FrameSink {
   /// A timer that is due fires at most this much later.
   uint64_t lateness_ns() const;
 
-  /// A frame arrives at the port. `first`: it goes before those that wait.
+  /// A frame arrives at the port. `first`: it goes before those that wait, and alone.
   void arrive(Link::Arrival arrival, bool first = false);
   /// When the next cycle begins; UINT64_MAX for never.
   uint64_t next_ns() const;

@@ -53,6 +53,8 @@ class Link {
     bool corrupted = false;
     /// Nobody sent it: it was made up on the way.
     bool forged = false;
+    /// The host sees it in a cycle of its own.
+    bool alone = false;
   };
 
   Link(const LinkConfig& config, uint64_t seed) : config_(config), random_(seed) {}

@@ -117,8 +117,8 @@ Segment Meddler::from_peer(const Pair& pair) const {
   Segment segment;
   segment.source_link = link_address_of(1 - index);
   segment.destination_link = link_address_of(index);
-  segment.source = net::Address::v4(kHostAddressV4 + 1 - index);
-  segment.destination = net::Address::v4(kHostAddressV4 + index);
+  segment.source = side.peer_address;
+  segment.destination = side.address;
   segment.source_port = opener ? pair.port : pair.opener_port;
   segment.destination_port = opener ? pair.opener_port : pair.port;
   segment.flags = kAck;
@@ -128,9 +128,47 @@ Segment Meddler::from_peer(const Pair& pair) const {
   return segment;
 }
 
-void Meddler::forge(const Segment& segment) {
+void Meddler::forge(const Segment& segment, const Pair& pair, bool ends, const char* what) {
   forged_++;
+  const End& end = pair.ends[host_.index()];
+  if (end.connection != nullptr)
+    expected_ = {&pair,
+                 ends,
+                 segment.sack_count != 0,
+                 host_.counters()[Counter::drop_tcp_sack],
+                 host_.stack().info(*end.connection),
+                 std::string(what) + " (" + describe(segment) + ")"};
   host_.arrive({.frame = encode(segment), .corrupted = false, .forged = true}, true);
+}
+
+std::string Meddler::judge() {
+  if (!expected_) return {};
+  const Expected expected = std::move(*expected_);
+  expected_.reset();
+  const End& end = expected.pair->ends[host_.index()];
+  if (expected.ends) {
+    if (end.is_over()) return {};
+    return "a connection goes on after " + expected.what;
+  }
+  if (end.connection == nullptr) return "a connection was ended by " + expected.what;
+  const net::ConnectionInfo& before = expected.before;
+  const net::ConnectionInfo after = host_.stack().info(*end.connection);
+  const char* changed = nullptr;
+  if (std::strcmp(before.state, after.state) != 0) changed = "the state";
+  if (before.snd_una != after.snd_una) changed = "SND.UNA";
+  if (before.snd_max != after.snd_max) changed = "SND.MAX";
+  if (before.rcv_nxt != after.rcv_nxt) changed = "RCV.NXT";
+  if (before.send_window_bytes != after.send_window_bytes) changed = "SND.WND";
+  if (expected.impossible_sack) {
+    // Time may show a loss meanwhile; the block itself must have been refused.
+    if (host_.counters()[Counter::drop_tcp_sack] == expected.refused_sacks)
+      changed = "the scoreboard";
+  } else {
+    if (before.in_flight_bytes != after.in_flight_bytes) changed = "what is in flight";
+    if (before.congestion_window_bytes != after.congestion_window_bytes)
+      changed = "the congestion window";
+  }
+  return changed == nullptr ? std::string() : expected.what + " changed " + changed;
 }
 
 void Meddler::between_cycles() {
@@ -148,6 +186,8 @@ void Meddler::between_cycles() {
       inject_old_duplicate(pair);
     } else if (meddling_.blind_attacks) {
       inject_blind_attack(pair);
+    } else if (meddling_.sack_lies) {
+      inject_impossible_sack(pair);
     } else if (meddling_.optimistic_acks) {
       inject_optimistic_ack(pair);
     }
@@ -176,7 +216,7 @@ void Meddler::inject_old_duplicate(Pair& pair) {
   segment.sack_count = 0;
   segment.acknowledgement = info.snd_una;
   if (random_.one_in(8)) segment.flags |= kFin;
-  forge(segment);
+  forge(segment, pair, false, "an old duplicate in the window");
 }
 
 void Meddler::inject_blind_attack(Pair& pair) {
@@ -206,7 +246,7 @@ void Meddler::inject_blind_attack(Pair& pair) {
   if (!segment.has(kRst) && !segment.has(kSyn))
     segment.payload = {payload_.data(),
                        std::min<size_t>(payload_.size(), info.receive_window_bytes)};
-  forge(segment);
+  forge(segment, pair, false, "a blind attack");
 }
 
 void Meddler::inject_optimistic_ack(Pair& pair) {
@@ -216,11 +256,34 @@ void Meddler::inject_optimistic_ack(Pair& pair) {
   segment.window = static_cast<uint16_t>(info.send_window_bytes >>
                                          observer_.connection(pair).scale(1 - host_.index()));
   const uint32_t sent = info.snd_max - info.snd_una;
-  if (random_.one_in(3))
+  if (random_.one_in(3)) {
     segment.acknowledgement = info.snd_max + 1 + static_cast<uint32_t>(random_.below(10'000));
-  else
-    segment.acknowledgement = info.snd_una + static_cast<uint32_t>(random_.below(sent + 1));
-  forge(segment);
+    return forge(segment, pair, false, "an acknowledgement of what was never sent");
+  }
+  segment.acknowledgement = info.snd_una + static_cast<uint32_t>(random_.below(sent + 1));
+  forge(segment, pair, false, "");
+  // It is believed, and cannot be told from a right one.
+  expected_.reset();
+}
+
+/// RFC 2018 section 3 and RFC 6675 section 4: blocks of bytes that were never sent say nothing.
+void Meddler::inject_impossible_sack(Pair& pair) {
+  const WireConnection& connection = observer_.connection(pair);
+  const net::ConnectionInfo info = host_.stack().info(*pair.ends[host_.index()].connection);
+  const uint32_t sent = info.snd_max - info.snd_una;
+  const uint8_t scale = connection.scale(1 - host_.index());
+  if (!connection.has_sack() || sent < 2) return;
+  // It must not change the window, which a SYN may have offered to the byte.
+  if (info.send_window_bytes >> scale << scale != info.send_window_bytes) return;
+  Segment segment = from_peer(pair);
+  segment.sequence = info.rcv_nxt;
+  segment.acknowledgement = info.snd_una;
+  segment.window = static_cast<uint16_t>(info.send_window_bytes >> scale);
+  segment.sack_count = 1;
+  const auto beyond = static_cast<uint32_t>(1 + random_.below(3000));
+  segment.sacks[0] = {info.snd_una + 1 + static_cast<uint32_t>(random_.below(sent - 1)),
+                      info.snd_max + beyond};
+  forge(segment, pair, false, "a SACK block of what was never sent");
 }
 
 void Meddler::inject_reset(Pair& pair) {
@@ -232,6 +295,7 @@ void Meddler::inject_reset(Pair& pair) {
   Segment segment = from_peer(pair);
   segment.window = 0;
   segment.timestamps.reset();
+  if (!side.syn_sent) return;
   if (end.connection != nullptr) {
     const net::ConnectionInfo info = host_.stack().info(*end.connection);
     if (std::strcmp(info.state, meddling_.reset_in_state) != 0 || random_.one_in(2)) return;
@@ -240,7 +304,7 @@ void Meddler::inject_reset(Pair& pair) {
     // RFC 9293 section 3.10.7.3: while the SYN is out, its acknowledgement is what counts.
     segment.flags = end.opened && random_.one_in(2) ? kRst : kRst | kAck;
   } else {
-    const bool half_open = side.syn_sent && side.peer_syn_seen && !end.opened && !end.is_over();
+    const bool half_open = side.peer_syn_seen && !end.opened && !end.is_over();
     if (!half_open || std::strcmp("SYN-RECEIVED", meddling_.reset_in_state) != 0) return;
     segment.sequence = peer.iss + 1;
     segment.acknowledgement = side.iss + 1;
@@ -248,19 +312,7 @@ void Meddler::inject_reset(Pair& pair) {
   }
   reset_done_[number] = true;
   pair.reset_injected = true;
-  expected_.push_back({&pair, end.connection != nullptr});
-  forge(segment);
-}
-
-const char* Meddler::judge_resets() {
-  const char* wrong = nullptr;
-  for (const Expected& expected : expected_) {
-    const End& end = expected.pair->ends[host_.index()];
-    if (expected.was_open && !end.is_over())
-      wrong = "a reset that was right did not end a connection";
-  }
-  expected_.clear();
-  return wrong;
+  forge(segment, pair, true, "a reset that is right");
 }
 
 }  // namespace weir::sim

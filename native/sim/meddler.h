@@ -2,6 +2,8 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "sim/host.h"
@@ -45,11 +47,11 @@ class Meddler {
   void pass(Link::Arrival arrival, std::vector<Link::Arrival>& out);
   /// The host has finished a cycle: what is made up now is the first that it sees in its next one.
   void between_cycles();
-  /// The frames of that batch have been seen: whether a right reset did what it must. Returns what
-  /// is wrong, or nothing.
-  const char* judge_resets();
+  /// The host has seen what was made up: whether it did what it must, and nothing else. Returns
+  /// what is wrong, or nothing.
+  std::string judge();
   /// A forged frame did not reach the host after all.
-  void forget_resets() { expected_.clear(); }
+  void forget() { expected_.reset(); }
   uint64_t forged() const { return forged_; }
 
  private:
@@ -57,9 +59,14 @@ class Meddler {
     Frame frame;
     uint32_t timestamp;
   };
+  /// What a made-up segment must do to a connection: end it, or nothing at all.
   struct Expected {
-    Pair* pair;
-    bool was_open;
+    const Pair* pair;
+    bool ends;
+    bool impossible_sack;
+    uint64_t refused_sacks;
+    net::ConnectionInfo before;
+    std::string what;
   };
 
   void tell_sack_lies(Segment& segment, const WireSide& side);
@@ -67,10 +74,12 @@ class Meddler {
   void inject_old_duplicate(Pair& pair);
   void inject_blind_attack(Pair& pair);
   void inject_optimistic_ack(Pair& pair);
+  void inject_impossible_sack(Pair& pair);
   void inject_reset(Pair& pair);
   /// A segment from the peer, as it might come now.
   Segment from_peer(const Pair& pair) const;
-  void forge(const Segment& segment);
+  /// Puts it before all that waits for the host.
+  void forge(const Segment& segment, const Pair& pair, bool ends, const char* what);
 
   Host& host_;
   std::deque<Pair>& pairs_;
@@ -80,7 +89,7 @@ class Meddler {
   /// Data segments that have arrived, by pair; the newest few.
   std::vector<std::deque<Kept>> kept_;
   std::vector<bool> reset_done_;
-  std::vector<Expected> expected_;
+  std::optional<Expected> expected_;
   std::vector<uint8_t> payload_;
   uint64_t forged_ = 0;
 };

@@ -61,6 +61,15 @@ void Observer::on_transmit(Host& host, const Frame& frame) {
   if (segment.has(kUrg) || segment.reserved != 0)
     return fail(segment, connection, side, "urgent data or reserved bits that nobody asked for");
   if (segment.has(kSyn)) check_syn(host, segment, connection, *pair);
+  if (connection.sides[side].ambiguous && !segment.has(kSyn) &&
+      pair->ends[side].connection != nullptr) {
+    WireSide& own = connection.sides[side];
+    const net::ConnectionInfo info = host.stack().info(*pair->ends[side].connection);
+    own.ambiguous = false;
+    own.iss = info.snd_una - 1;
+    own.sent_end = own.acknowledged = info.snd_una;
+    own.peer_edge = info.snd_una + info.send_window_bytes;
+  }
   if (!connection.sides[side].syn_sent)
     return fail(segment, connection, side, "a segment without a SYN before it");
   check_options(host, segment, connection);
@@ -82,18 +91,23 @@ void Observer::check_syn(Host& host, const Segment& segment, WireConnection& con
   const End& end = pair.ends[index];
   if (side.syn_sent && segment.sequence != side.iss && segment.has(kAck) &&
       (end.is_over() || !end.opened)) {
+    side.ambiguous = !end.is_over();
     side.syn_sent = side.acknowledges = false;
     side.last_timestamps.reset();
     side.copies_ns.clear();
   }
   if (!side.syn_sent) {
     side.syn_sent = true;
+    side.address = segment.source;
+    side.peer_address = segment.destination;
     side.iss = segment.sequence;
     side.sent_end = side.acknowledged = side.peer_edge = segment.sequence;
   } else if (segment.sequence != side.iss) {
     fail(segment, connection, index, "a second SYN with another sequence number");
   }
-  side.mss_bytes = segment.mss.value_or(536);
+  // A SYN that is sent again may know more of the path; its peer may have the first one.
+  side.mss_bytes = side.syn_count++ == 0 ? segment.mss.value_or(536)
+                                         : std::max(side.mss_bytes, segment.mss.value_or(536));
   side.window_scale = segment.window_scale;
   side.timestamps = segment.timestamps.has_value();
   side.sack_permitted = segment.sack_permitted;
@@ -203,7 +217,7 @@ void Observer::check_data(Host& host, const Segment& segment, WireConnection& co
       fail(segment, connection, index, "data beyond the window that the peer offered");
     // Until something is heard: each duplicate acknowledgement lets a segment more go.
     const uint32_t mss = std::max<uint32_t>(peer.mss_bytes, 88);
-    if (side.acknowledged - side.iss <= 1 && side.idle_segments <= 1 &&
+    if (side.acknowledged - side.iss <= 1 && side.idle_segments == 0 &&
         segment.end() - first > initial_window_bytes(mss) + kSegmentsBeyondWindow * mss + 1)
       fail(segment, connection, index, "more than the initial window (RFC 6928)");
   }
@@ -246,9 +260,11 @@ void Observer::forget_timing(uint32_t host) {
 }
 
 void Observer::on_input(Host& host, const Link::Arrival& arrival) {
-  if (arrival.corrupted) return;
   Segment segment;
-  if (parse(arrival.frame, segment) != FrameKind::tcp) {
+  const FrameKind kind = parse(arrival.frame, segment);
+  // Some of IPv6's header has no checksum: there is damage that nobody can see.
+  if (arrival.corrupted && (kind != FrameKind::tcp || !has_right_checksums(arrival.frame))) return;
+  if (kind != FrameKind::tcp) {
     // An answer of ARP lets go of what waited for it, an ICMP error may change a time-out.
     forget_timing(host.index());
     return;
@@ -273,7 +289,12 @@ void Observer::on_input(Host& host, const Link::Arrival& arrival) {
       side.received.add(segment.sequence, segment.end());
   }
   if (!segment.has(kAck) || !side.syn_sent) return;
-  if (seq_lt(side.sent_end, segment.acknowledgement)) return;
+  // What the host has sent and lost itself was sent all the same.
+  const End& end = pair->ends[host.index()];
+  const uint32_t sent = end.connection == nullptr
+                            ? side.sent_end
+                            : seq_max(side.sent_end, host.stack().info(*end.connection).snd_max);
+  if (seq_lt(sent, segment.acknowledgement)) return;
   if (seq_lt(side.acknowledged, segment.acknowledgement))
     side.acknowledged = segment.acknowledgement;
   else

@@ -16,12 +16,17 @@ namespace weir::sim {
 struct WireSide {
   // What it sent.
   bool syn_sent = false;
+  net::Address address, peer_address;
   uint32_t iss = 0;
   uint16_t mss_bytes = 536;
+  uint32_t syn_count = 0;
   std::optional<uint8_t> window_scale = {};
   bool timestamps = false;
   bool sack_permitted = false;
   uint16_t syn_window = 0;
+  /// It answered the same SYN with different numbers (with cookies it may); which of them its peer
+  /// took shows when it is open.
+  bool ambiguous = false;
   /// Behind the highest sequence number sent.
   uint32_t sent_end = 0;
   bool acknowledges = false;

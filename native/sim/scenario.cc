@@ -31,11 +31,17 @@ LinkConfig draw_link(Random& random) {
   return link;
 }
 
-net::StackConfig draw_stack(Random& random, uint32_t host) {
+net::StackConfig draw_stack(Random& random, uint32_t host, bool v6) {
   net::StackConfig config;
   config.link_address = link_address_of(host);
-  config.address = {net::Address::v4(kHostAddressV4 + host), 24};
+  config.addresses = {{host_address(host, v6), static_cast<uint8_t>(v6 ? 64 : 24)}};
+  config.duplicate_address_probes = static_cast<uint8_t>(random.below(2));
   config.mtu_bytes = random.pick<uint16_t>({1500, 1500, 1500, 1400, 1280, 576});
+  if (v6) config.mtu_bytes = std::max(config.mtu_bytes, net::kMinMtuV6Bytes);
+  config.congestion_control =
+      random.one_in(3) ? net::CongestionControl::new_reno : net::CongestionControl::cubic;
+  config.request_ecn = random.one_in(3);
+  config.syn_cookies = random.one_in(2);
   config.max_connections = random.one_in(20) ? 2 : 64;
   config.max_listeners = 16;
   config.max_half_open = random.one_in(10) ? 1 : 32;
@@ -43,16 +49,19 @@ net::StackConfig draw_stack(Random& random, uint32_t host) {
   config.max_neighbors = 16;
   config.receive_buffer_bytes = static_cast<uint32_t>(random.spread(4'000, 260'000));
   config.send_buffer_bytes = static_cast<uint32_t>(random.spread(10'000, 260'000));
+  config.first_receive_buffer_bytes = static_cast<uint32_t>(
+      random.spread(std::min(4'000u, config.receive_buffer_bytes), config.receive_buffer_bytes));
   config.send_copy_bytes = 2 * 1024 * 1024;
+  config.max_sent_segments = 8192;
   config.max_reorder_segments = static_cast<uint32_t>(random.between(4, 200));
   config.max_reorder_segments_total = 1024;
   config.time_wait_ms = static_cast<uint32_t>(random.between(1'000, 60'000));
   return config;
 }
 
-HostConfig draw_host(Random& random, uint32_t host) {
+HostConfig draw_host(Random& random, uint32_t host, bool v6) {
   HostConfig config;
-  config.stack = draw_stack(random, host);
+  config.stack = draw_stack(random, host, v6);
   config.stack_seed = random.next();
   // Up to twelve days, where nothing else is wanted of the clock.
   config.clock_offset_us = random.below(uint64_t{1} << 40);
@@ -117,6 +126,18 @@ void draw_events(Random& random, Scenario& scenario) {
                                  .host = host,
                                  .link = draw_link(random)});
   }
+  // A link further on takes less than the hosts' own.
+  if (random.one_in(5)) {
+    for (uint32_t host = 0; host < 2; host++) {
+      LinkConfig link = scenario.links[host];
+      link.mtu_bytes = static_cast<uint32_t>(random.between(scenario.v6 ? 1280 : 576, 1450));
+      if (random.one_in(3)) continue;
+      scenario.events.push_back({.at_ns = random.below(std::min(heal_ns, 3 * kSecond)),
+                                 .kind = Event::Kind::configure,
+                                 .host = host,
+                                 .link = link});
+    }
+  }
   if (random.one_in(6)) {
     const auto host = static_cast<uint32_t>(random.below(2));
     const uint64_t from_ns = random.below(std::min(heal_ns, 2 * kSecond));
@@ -174,22 +195,32 @@ LinkAddress link_address_of(uint32_t host) {
   return {0x02, 0, 0, 0, 0, static_cast<uint8_t>(1 + host)};
 }
 
+net::Address host_address(uint32_t host, bool v6) {
+  if (!v6) return net::Address::v4(0x0a000001 + host);
+  net::Address address;
+  address.bytes = {0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, static_cast<uint8_t>(1 + host)};
+  return address;
+}
+
+net::Address router_address(bool v6) { return host_address(0xfd, v6); }
+
 Scenario Scenario::draw(uint64_t seed) {
   Random random(seed);
   Scenario scenario;
   scenario.seed = seed;
+  scenario.v6 = random.one_in(3);
   scenario.heal_ns = random.spread(5 * kSecond, 300 * kSecond);
   for (uint32_t host = 0; host < 2; host++) {
-    scenario.hosts[host] = draw_host(random, host);
+    scenario.hosts[host] = draw_host(random, host, scenario.v6);
     scenario.links[host] = draw_link(random);
     AppConfig& app = scenario.apps[host];
+    app.peer = host_address(1 - host, scenario.v6);
     app.refuses_one_in = random.pick<uint64_t>({0, 100, 400});
     app.idles_one_in = random.pick<uint64_t>({0, 200, 1000});
     app.consumes_at_once_one_in = random.between(1, 8);
     app.consume_delay_ns = random.spread(10'000, 100 * kMs);
     app.most_piece_bytes = random.pick<uint64_t>({300, 8'000, 50'000});
   }
-  scenario.router_answers = random.one_in(2);
   draw_pairs(random, scenario, 20 * kSecond);
   draw_events(random, scenario);
   for (Meddling& meddling : scenario.meddling)

@@ -14,9 +14,9 @@
 namespace weir::sim {
 
 /// Addresses of the two hosts, and of the router that may stand between them.
-inline constexpr uint32_t kHostAddressV4 = 0x0a000001;
-inline constexpr uint32_t kRouterAddressV4 = 0x0a0000fe;
 LinkAddress link_address_of(uint32_t host);
+net::Address host_address(uint32_t host, bool v6);
+net::Address router_address(bool v6);
 
 /// What happens at a time.
 struct Event {
@@ -54,6 +54,8 @@ enum class ClockAim : uint8_t {
 /// All that a run depends on, drawn from one number.
 struct Scenario {
   uint64_t seed = 0;
+  /// The hosts speak IPv6 with each other.
+  bool v6 = false;
   std::array<HostConfig, 2> hosts;
   std::array<ClockAim, 2> aims{};
   /// Of its first connection: how far before the end of the sequence space a host begins.

@@ -1,6 +1,7 @@
 /// Runs seeds of the simulator: sim [--seed S] [--seeds N] [--pcap FILE] [--verbose]. Prints a line
 /// of JSON for each seed that failed and one for all of them; ends with 1 when one failed.
-#include <chrono>
+#include <sys/prctl.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -19,6 +20,7 @@ struct Options {
   uint64_t step = 1;
   std::string pcap;
   bool verbose = false;
+  bool stop = false;
 };
 
 [[noreturn]] void fail(const std::string& message) {
@@ -37,8 +39,8 @@ Options parse(int argc, char** argv) {
   Options options;
   for (int i = 1; i < argc; i++) {
     const std::string name = argv[i];
-    if (name == "--verbose") {
-      options.verbose = true;
+    if (name == "--verbose" || name == "--stop") {
+      (name == "--stop" ? options.stop : options.verbose) = true;
       continue;
     }
     if (i + 1 == argc) fail(name + " needs a value");
@@ -86,6 +88,8 @@ void print_seed(uint64_t seed, const Outcome& outcome) {
 
 int main(int argc, char** argv) {
   const Options options = parse(argc, argv);
+  // A stack's tables live for milliseconds here: large pages would be cleared for nothing.
+  prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
   std::string error = weir::start_eal({.memory_mib = 96, .allow_hugepages = false});
   if (!error.empty()) fail(error);
   weir::EalThread registered;
@@ -114,7 +118,7 @@ int main(int argc, char** argv) {
     if (outcome.failure.empty()) continue;
     failures++;
     // A failure may have left buffers behind; the next seed would be blamed for it.
-    if (!pools_a->are_full() || !pools_b->are_full()) break;
+    if (options.stop || !pools_a->are_full() || !pools_b->are_full()) break;
   }
   std::printf(
       "{\"seeds\":%llu,\"failures\":%llu,\"virtualSeconds\":%.0f,\"frames\":%llu,\"bytes\":%llu,"

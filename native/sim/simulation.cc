@@ -84,7 +84,7 @@ void Simulation::on_transmit(Host& host, const Frame& frame) {
   const Fate fate = link.send(frame, now_ns_);
   if (fate != Fate::passed) note_loss(frame);
   if (fate == Fate::too_big && scenario_.router_answers) {
-    if (auto reply = too_big_reply(frame, net::Address::v4(kRouterAddressV4),
+    if (auto reply = too_big_reply(frame, router_address(scenario_.v6),
                                    static_cast<uint16_t>(link.config().mtu_bytes)))
       links_[1 - host.index()]->send(*reply, now_ns_);
   }
@@ -92,7 +92,8 @@ void Simulation::on_transmit(Host& host, const Frame& frame) {
 
 void Simulation::note_loss(const Frame& frame) {
   observer_.on_loss(frame, now_ns_);
-  if (packet_bytes(frame) == 0) lost_requests_++;
+  Segment segment;
+  if (parse(frame, segment) == FrameKind::other) lost_requests_++;
 }
 
 void Simulation::on_input(Host& host, const Link::Arrival& arrival) {
@@ -103,7 +104,7 @@ void Simulation::on_input(Host& host, const Link::Arrival& arrival) {
 
 void Simulation::on_discard(Host& host, const Link::Arrival& arrival) {
   note_loss(arrival.frame);
-  if (arrival.forged) meddlers_[host.index()]->forget_resets();
+  if (arrival.forged) meddlers_[host.index()]->forget();
 }
 
 void Simulation::after_input(Host& host, uint32_t received, uint32_t sent) {
@@ -111,7 +112,8 @@ void Simulation::after_input(Host& host, uint32_t received, uint32_t sent) {
   if (sent > kSentPerReceived * received + waiting_[index])
     fail("host " + std::string(index == 0 ? "A" : "B") + " answers " + std::to_string(received) +
          " frames with " + std::to_string(sent));
-  if (const char* wrong = meddlers_[index]->judge_resets()) fail(wrong);
+  if (const std::string wrong = meddlers_[index]->judge(); !wrong.empty())
+    fail("host " + std::string(index == 0 ? "A" : "B") + ": " + wrong);
 }
 
 void Simulation::before_flush(Host& host) {
@@ -294,10 +296,16 @@ void Simulation::judge_end(Pair& pair, uint32_t host) {
     return;
   }
   if (!end.closed) {
-    const bool waits_for_nobody = went_wrong(other) || !pair.listens || pair.reset_injected;
+    // Of an answer that carried a cookie nothing was kept: when the segment that brings it back is
+    // lost, only what follows it could tell (RFC 4987 section 3.6).
+    const bool forgotten = other.connection == nullptr && !other.closed &&
+                           peer.counters()[Counter::tcp_cookies_tx] != 0;
+    const bool waits_for_nobody =
+        went_wrong(other) || !pair.listens || pair.reset_injected || forgotten;
     if (end.connection == nullptr) {
       // It never came to be here; then the other end has given up on it.
-      if (!pair.tried || !waits_for_nobody) complain("it never began");
+      const bool forgot = hosts_[host]->counters()[Counter::tcp_cookies_tx] != 0;
+      if (!pair.tried || (!waits_for_nobody && !forgot)) complain("it never began");
       return;
     }
     const net::ConnectionInfo info = hosts_[host]->stack().info(*end.connection);
@@ -328,6 +336,11 @@ void Simulation::judge_end(Pair& pair, uint32_t host) {
       if (other.closed && end.closed_ns >= other.closed_ns + time_wait_ns &&
           end.received_bytes == other.send_bytes)
         return;
+      // A cookie that is too old, or finds no room, leaves nothing but a reset (RFC 4987
+      // section 3.6).
+      if (other.connection == nullptr && !other.closed &&
+          (overfull || peer.counters()[Counter::drop_tcp_cookie] != 0))
+        return;
       if (!went_wrong(other) && pair.listens && !pair.reset_injected && !meddled_acks_)
         complain("it was reset and nobody did that");
       return;
@@ -339,7 +352,10 @@ void Simulation::judge_end(Pair& pair, uint32_t host) {
       return;
     case net::CloseReason::unreachable:
       outcome_.failed++;
-      if (lost_requests_ == 0) complain("its peer was called unreachable and was not");
+      // A request or its answer was lost, or had no buffer.
+      if (lost_requests_ == 0 && peer.counters()[Counter::drop_no_mbuf] == 0 &&
+          hosts_[host]->counters()[Counter::drop_no_mbuf] == 0)
+        complain("its peer was called unreachable and was not");
       return;
     default:
       return complain("it ended for a reason that makes no sense here");

@@ -81,7 +81,7 @@ class Simulation final : public Watcher {
   std::array<std::unique_ptr<Meddler>, 2> meddlers_;
   /// Packets that waited for a link address when a host's last cycle ended.
   std::array<uint32_t, 2> waiting_{};
-  /// Frames other than IP that were lost: a neighbor may well be unreachable then.
+  /// Frames other than TCP that were lost: a neighbor may well be unreachable then.
   uint64_t lost_requests_ = 0;
   /// Before the flush, by pair.
   std::vector<net::ConnectionInfo> before_;

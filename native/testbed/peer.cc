@@ -9,6 +9,7 @@ namespace weir::testbed {
 namespace {
 
 constexpr uint32_t kMaxConnections = 8192;
+constexpr uint32_t kReceiveBufferBytes = 256 * 1024;
 
 std::vector<uint8_t> bytes_of(const net::Payload& payload) {
   std::vector<uint8_t> bytes(payload.length_bytes);
@@ -22,11 +23,13 @@ std::vector<uint8_t> bytes_of(const net::Payload& payload) {
 
 }  // namespace
 
-net::StackConfig station_config(const net::Address& address,
+net::StackConfig station_config(std::span<const net::Address> addresses,
                                 const std::array<uint8_t, 6>& link_address, uint16_t mtu_bytes) {
   net::StackConfig config;
   config.link_address = link_address;
-  config.address = {address, 0};
+  for (const net::Address& address : addresses) config.addresses.push_back({address, 0});
+  // Nobody else is on the link.
+  config.duplicate_address_probes = 0;
   config.mtu_bytes = mtu_bytes;
   config.max_connections = kMaxConnections;
   config.max_half_open = kMaxConnections;
@@ -43,8 +46,11 @@ Peer::Peer(const Config& config, Endpoints& endpoints, sim::Link& outgoing,
       frames_(frames),
       random_(config.seed) {
   const net::Environment environment{*this, random_, counters_, headers.get(), frames.get()};
-  stack_ = std::make_unique<net::Stack>(
-      station_config(config.address, config.link_address, config.mtu_bytes), environment);
+  net::StackConfig station =
+      station_config({&config.address, 1}, config.link_address, config.mtu_bytes);
+  // What a test does not read is to be noticed by the handler soon.
+  station.receive_buffer_bytes = station.first_receive_buffer_bytes = kReceiveBufferBytes;
+  stack_ = std::make_unique<net::Stack>(station, environment);
 }
 
 Peer::~Peer() = default;

@@ -131,7 +131,7 @@ class Peer final : public net::FlowEvents, public net::FrameSink {
 
 /// What all stations of a testbed are: every address is on the link, so that a test can play any of
 /// them.
-net::StackConfig station_config(const net::Address& address,
+net::StackConfig station_config(std::span<const net::Address> addresses,
                                 const std::array<uint8_t, 6>& link_address, uint16_t mtu_bytes);
 
 }  // namespace weir::testbed

@@ -1,5 +1,6 @@
 #include "testbed/testbed.h"
 
+#include <arpa/inet.h>
 #include <rte_mbuf.h>
 
 #include <algorithm>
@@ -35,11 +36,13 @@ sim::Frame arp_request(const sim::LinkAddress& from_link, const net::Address& fr
 }
 
 std::string text_of(const net::Address& address, uint16_t port) {
-  const uint32_t v4 = address.v4_host_order();
-  std::string text;
-  for (int shift = 24; shift >= 0; shift -= 8)
-    text += std::to_string(v4 >> shift & 0xff) + (shift == 0 ? "" : ".");
-  return text + ":" + std::to_string(port);
+  char text[INET6_ADDRSTRLEN];
+  if (address.is_v4())
+    inet_ntop(AF_INET, address.bytes.data() + 12, text, sizeof text);
+  else
+    inet_ntop(AF_INET6, address.bytes.data(), text, sizeof text);
+  return (address.is_v4() ? std::string(text) : "[" + std::string(text) + "]") + ":" +
+         std::to_string(port);
 }
 
 }  // namespace
@@ -82,7 +85,7 @@ void Testbed::make_worker() {
   worker::WorkerConfig config;
   config.seed = seed_of(config_.seed, 3);
   config.wall_offset_us = config_.wall_start_us - kStartUs;
-  config.stack = station_config(config_.address, kHostLinkAddress, kMtuBytes);
+  config.stack = station_config(config_.addresses, kHostLinkAddress, kMtuBytes);
   worker_ = std::make_unique<worker::Worker>(
       config, worker::WorkerResources{*port_, engine_, log_, headers_->get(), frames_->get(),
                                       values_.data()});
@@ -185,10 +188,11 @@ void Testbed::configure(Direction direction, const sim::LinkConfig& config) {
 Peer* Testbed::peer_at(const net::Address& address, std::string& error) {
   for (auto& peer : peers_)
     if (peer->config().address == address) return peer.get();
-  if (address == config_.address || peers_.size() == kMaxPeers) {
-    error = peers_.size() == kMaxPeers
-                ? "a test can play " + std::to_string(kMaxPeers) + " addresses"
-                : "this is the address of the host itself";
+  const net::Address* host = host_address(address);
+  if (host == nullptr || address == *host || peers_.size() == kMaxPeers) {
+    error = host == nullptr    ? "the host has no address of this family"
+            : address == *host ? "this is the address of the host itself"
+                               : "a test can play " + std::to_string(kMaxPeers) + " addresses";
     return nullptr;
   }
   const auto number = static_cast<uint8_t>(peers_.size());
@@ -201,13 +205,20 @@ Peer* Testbed::peer_at(const net::Address& address, std::string& error) {
   return peers_.back().get();
 }
 
+const net::Address* Testbed::host_address(const net::Address& peer) const {
+  for (const net::Address& address : config_.addresses)
+    if (address.is_v4() == peer.is_v4()) return &address;
+  return nullptr;
+}
+
 /// Host and peer know each other's link address from the start, so that a test's first round trip
-/// takes as long as the others and what the link loses is the test's own.
+/// takes as long as the others and what the link loses is the test's own. Those of IPv6 ask.
 void Testbed::introduce(Peer& peer) {
   const auto& there = peer.config();
-  peer.input(arp_request(kHostLinkAddress, config_.address, there.address));
-  rte_mbuf* frame =
-      buffer_of(arp_request(there.link_address, there.address, config_.address), *frames_);
+  if (!there.address.is_v4()) return;
+  const net::Address& host = *host_address(there.address);
+  peer.input(arp_request(kHostLinkAddress, host, there.address));
+  rte_mbuf* frame = buffer_of(arp_request(there.link_address, there.address, host), *frames_);
   if (frame != nullptr) worker_->stack().input(&frame, 1);
 }
 
@@ -247,7 +258,7 @@ bool Testbed::connect(uint32_t id, const net::Address& from, uint16_t port, std:
   }
   PeerConnection& here = endpoints_.connections[id];
   here.peer = peer;
-  here.remote = {config_.address, port};
+  here.remote = {*host_address(from), port};
   here.connection = peer->stack().tcp_connect(here.remote, *peer, id);
   if (here.connection == nullptr) {
     endpoints_.connections.erase(id);
@@ -338,7 +349,8 @@ bool Testbed::send_datagram(uint32_t id, uint16_t port, std::span<const uint8_t>
   const auto socket = endpoints_.sockets.find(id);
   if (socket == endpoints_.sockets.end()) return false;
   Peer& peer = *socket->second.peer;
-  const bool sent = peer.stack().udp_send(socket->second.port, {config_.address, port}, bytes);
+  const net::Endpoint host = {*host_address(peer.config().address), port};
+  const bool sent = peer.stack().udp_send(socket->second.port, host, bytes);
   peer.turn();
   return sent;
 }

@@ -23,8 +23,8 @@ namespace weir::testbed {
 struct TestbedConfig {
   /// Of all that is drawn by lot: the same seed and calls make the same frames.
   uint64_t seed = 1;
-  /// The host's.
-  net::Address address;
+  /// The host's, at most one of each family.
+  std::vector<net::Address> addresses;
   /// Time of day at the start, microseconds.
   uint64_t wall_start_us = 0;
   /// Where frames are captured at the host's port; "" for nowhere.
@@ -116,6 +116,8 @@ class Testbed {
   void make_worker();
   Peer* peer_at(const net::Address& address, std::string& error);
   void introduce(Peer& peer);
+  /// The host's address of the family of `peer`; nullptr when it has none.
+  const net::Address* host_address(const net::Address& peer) const;
   PeerConnection* find(uint32_t id);
   uint64_t next_us() const;
   uint64_t host_next_us() const;

@@ -16,6 +16,8 @@ using sandbox::testing::engine;
 constexpr uint64_t kSecondUs = 1'000'000;
 constexpr uint64_t kWallUs = 1'700'000'000 * kSecondUs;
 const net::Address kHost = net::Address::v4(0x0a2c0002);
+const net::Address kHostV6 = net::Address::v6(0xfd44, 0, 0, 0, 0, 0, 0, 2);
+const net::Address kClientV6 = net::Address::v6(0xfd44, 0, 0, 0, 0, 0, 0, 1);
 const net::Address kClient = net::Address::v4(0x0a2c0001);
 
 /// Guest functions that write one command each; $n counts them.
@@ -68,9 +70,11 @@ class TestbedTest : public ::testing::Test {
  protected:
   void start(uint64_t seed = 1, const std::string& capture = "") {
     std::string error;
-    bed_ = Testbed::create(
-        {.seed = seed, .address = kHost, .wall_start_us = kWallUs, .capture_path = capture},
-        engine(), error);
+    bed_ = Testbed::create({.seed = seed,
+                            .addresses = {kHost, kHostV6},
+                            .wall_start_us = kWallUs,
+                            .capture_path = capture},
+                           engine(), error);
     ASSERT_NE(bed_, nullptr) << error;
     sandbox::AppConfig app;
     app.id = 1;
@@ -233,6 +237,16 @@ TEST_F(TestbedTest, APartitionedPeerIsNotUnreachable) {
   // Its packets are lost and not sent nowhere: the stations know one another.
   EXPECT_EQ(bed_->run(bed_->now_us() + 20 * kSecondUs), Stop::reached);
   EXPECT_FALSE(bed_->connection(1)->closed);
+}
+
+TEST_F(TestbedTest, PeersSpeakIpv6Too) {
+  start();
+  std::string error;
+  ASSERT_TRUE(bed_->connect(1, kClientV6, 7, error)) << error;
+  EXPECT_EQ(bed_->run(10 * kSecondUs), Stop::stirred);
+  write(1, "hello");
+  EXPECT_EQ(read(1, 5, 10 * kSecondUs), "hello");
+  EXPECT_FALSE(bed_->connect(2, kHostV6, 7, error));
 }
 
 TEST_F(TestbedTest, TheTimeOfDayIsVirtual) {

@@ -55,6 +55,9 @@ std::unique_ptr<Dataplane> Dataplane::start(const DataplaneConfig& config, std::
   WorkerConfig worker = config.worker;
   worker.stack.link_address = self->port_->link_address();
   worker.stack.mtu_bytes = self->port_->mtu_bytes();
+  worker.stack.port_completes_checksums = self->port_->completes_checksums();
+  worker.stack.large_send_bytes = self->port_->large_send_bytes();
+  if (error = net::check(worker.stack); !error.empty()) return nullptr;
   self->worker_ = std::make_unique<Worker>(
       worker, WorkerResources{*self->port_, *self->engine_, self->log_, self->headers_->get(),
                               self->frames_->get(), self->counters_});

@@ -1,5 +1,6 @@
 #include "worker/worker.h"
 
+#include <arpa/inet.h>
 #include <poll.h>
 #include <pthread.h>
 #include <rte_cycles.h>
@@ -36,8 +37,8 @@ Worker::Worker(const WorkerConfig& config, const WorkerResources& resources)
       random_(config.seed == 0 ? Random() : Random(config.seed)),
       flows_(config.stack.max_connections + 128 * abi::kTicketCapacity) {
   config_.batch = std::clamp<uint32_t>(config_.batch, 1, kMaxBatch);
-  net::Environment environment{*this, random_, counters_, resources.header_pool,
-                               resources.frame_pool};
+  net::Environment environment{
+      *this, random_, counters_, resources.header_pool, resources.frame_pool, this};
   stack_ = std::make_unique<net::Stack>(config.stack, environment);
   ready_.reserve(256);
   running_.reserve(256);
@@ -54,6 +55,32 @@ void Worker::transmit(rte_mbuf* frame) {
   tx_bytes_ += rte_pktmbuf_pkt_len(frame);
   tx_[tx_count_++] = frame;
   if (tx_count_ == tx_.size()) flush_port();
+}
+
+void Worker::on_address_change(const net::Address& address, net::AddressChange change) {
+  char text[INET6_ADDRSTRLEN] = "";
+  inet_ntop(address.is_v4() ? AF_INET : AF_INET6, address.bytes.data() + (address.is_v4() ? 12 : 0),
+            text, sizeof text);
+  sandbox::AppEvent event;
+  event.time_us = clock_us(CLOCK_REALTIME);
+  event.text = std::string("address ") + text;
+  event.level = abi::LogLevel::warn;
+  switch (change) {
+    case net::AddressChange::assigned:
+      event.level = abi::LogLevel::info;
+      event.text += " is used from now on";
+      break;
+    case net::AddressChange::duplicate:
+      event.text += " belongs to another station: it is not used, and asked for again in a minute";
+      break;
+    case net::AddressChange::contested:
+      event.text += " is claimed by another station too";
+      break;
+    case net::AddressChange::gone:
+      event.text += " is not used any more: its DHCP lease has ended";
+      break;
+  }
+  resources_.log.push(std::move(event));
 }
 
 void Worker::flush_port() {

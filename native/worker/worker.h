@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/counters.h"
+#include "net/address_events.h"
 #include "net/stack.h"
 #include "port/port.h"
 #include "sandbox/app.h"
@@ -43,7 +44,7 @@ struct WorkerResources {
 
 /// One core's dataplane: a port's queue, a stack, and the apps on it, run to completion in cycles.
 /// No locks and no shared lines in a cycle; two workers are two objects.
-class Worker final : public net::FrameSink {
+class Worker final : public net::FrameSink, public net::AddressEvents {
  public:
   static constexpr uint32_t kMaxBatch = 256;
 
@@ -79,6 +80,8 @@ class Worker final : public net::FrameSink {
 
   /// net::FrameSink
   void transmit(rte_mbuf* frame) override;
+  /// net::AddressEvents: the operator reads of it in the log.
+  void on_address_change(const net::Address& address, net::AddressChange change) override;
 
  private:
   void flush_port();

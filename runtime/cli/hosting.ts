@@ -3,6 +3,7 @@ import { stat } from "node:fs/promises";
 import { basename, dirname, resolve } from "node:path";
 import { RefusedError } from "../admit/report.js";
 import { BuildError, buildApp } from "../build/index.js";
+import { beforePort } from "../config/address.js";
 import { MANIFEST_FILE, type Manifest, readManifest } from "../config/manifest.js";
 import { ConfigError } from "../config/problem.js";
 import { HostError, type HostErrorCode } from "../control/errors.js";
@@ -94,9 +95,11 @@ export async function loadApp(path: string, debug = false): Promise<LoadedApp> {
 /** Where an app is reached, for people: "http://10.44.0.2:80, udp 10.44.0.2:53". */
 export function formatListens(app: Pick<AppInfo, "listens">): string {
   return app.listens
-    .map(({ protocol, address, port }) =>
-      protocol === "http" ? `http://${address}${port === 80 ? "" : `:${port}`}/` : `${protocol} ${address}:${port}`,
-    )
+    .map(({ protocol, address, port }) => {
+      const host = address === "" ? "the learned address" : beforePort(address);
+      if (protocol !== "http") return `${protocol} ${host}:${port}`;
+      return `http://${host}${port === 80 ? "" : `:${port}`}/`;
+    })
     .join(", ");
 }
 

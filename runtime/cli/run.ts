@@ -13,23 +13,35 @@ import { CliError, ExitCode, exit, globalOptions, print } from "./shared/output.
 
 interface Options {
   readonly port: string;
-  readonly ip: string;
-  readonly gateway?: string;
-  readonly kernelAddress?: string;
+  readonly ip: readonly string[];
+  readonly gateway: readonly string[];
+  readonly kernelAddress: readonly string[];
+  readonly vlan?: string;
+  readonly dhcp?: boolean;
+  readonly acceptRa?: boolean;
   readonly netns?: string;
   readonly debug?: boolean;
 }
+
+const DEFAULT_ADDRESSES = ["10.44.0.2/24"];
+const append = (value: string, before: readonly string[]): string[] => [...before, value];
 
 function configOf(options: Options): HostConfig {
   const [driver, device, more] = options.port.split(":");
   if (driver !== "tap" || !device || more !== undefined) {
     throw new CliError(`--port ${options.port} is not possible.`, ExitCode.usage, "Write --port tap:NAME.");
   }
+  const learns = options.dhcp === true || options.acceptRa === true;
   const port = {
     device,
-    addresses: [options.ip],
-    gateways: options.gateway === undefined ? [] : [options.gateway],
-    ...(options.kernelAddress !== undefined && { kernel_address: options.kernelAddress }),
+    addresses: options.ip.length > 0 || learns ? options.ip : DEFAULT_ADDRESSES,
+    gateways: options.gateway,
+    ...(options.vlan !== undefined && { vlan: Number(options.vlan) }),
+    dhcp: options.dhcp === true,
+    accept_ra: options.acceptRa === true,
+    ...Object.fromEntries(
+      options.kernelAddress.map((each) => [each.includes(":") ? "kernel_address_v6" : "kernel_address", each]),
+    ),
   };
   try {
     return checkConfig(
@@ -52,9 +64,22 @@ export function register(program: Command): void {
     .description("run one app in the foreground, on a port of its own")
     .argument("[app]", "folder with a weir.toml", ".")
     .option("--port <driver:name>", "the port", "tap:weir0")
-    .option("--ip <cidr>", "weir's address with its prefix", "10.44.0.2/24")
-    .option("--gateway <ip>", "next hop for other networks")
-    .option("--kernel-address <cidr>", "address for the kernel's side of the TAP, which is then set up")
+    .option(
+      "--ip <cidr>",
+      `weir's address with its prefix; may be repeated (default: ${DEFAULT_ADDRESSES})`,
+      append,
+      [],
+    )
+    .option("--gateway <ip>", "next hop for other networks, one of each address family", append, [])
+    .option("--vlan <number>", "the VLAN of all frames")
+    .option("--dhcp", "take an IPv4 address by DHCP")
+    .option("--accept-ra", "take IPv6 addresses and routes from the link's routers")
+    .option(
+      "--kernel-address <cidr>",
+      "address for the kernel's side of the TAP, which is then set up; one of each family",
+      append,
+      [],
+    )
     .option("--netns <name>", "network namespace of the port: a name of ip netns, or a path")
     .option("--debug", "build without optimization")
     .addHelpText(

@@ -1,7 +1,7 @@
 import { dirname } from "node:path";
 import type { Command } from "commander";
 import { defaultHostConfig, type HostConfig, readHostConfig } from "../config/host-config.js";
-import { type Host, startHost } from "../control/host.js";
+import { type Host, kernelAddressesOf, startHost } from "../control/host.js";
 import { endSignal, exitCodeHelp, formatListens, formatLogLine, hosting } from "./hosting.js";
 import { exit, globalOptions, print } from "./shared/output.js";
 
@@ -9,13 +9,13 @@ import { exit, globalOptions, print } from "./shared/output.js";
 async function describe(host: Host, config: HostConfig): Promise<string> {
   const { version, port, dataplane, stateDirectory } = await host.info();
   const apps = await host.list();
-  const kernelAddress = config.port[0]!.kernel_address;
+  const kernelAddresses = kernelAddressesOf(config);
   const kernel =
-    kernelAddress === undefined
+    kernelAddresses.length === 0
       ? `its kernel side is yours to set up, or set kernel_address in host.toml: ip addr add ADDRESS dev ${port.device} && ip link set ${port.device} up`
-      : `its kernel side has ${kernelAddress}`;
+      : `its kernel side has ${kernelAddresses.join(" and ")}`;
   return [
-    `weir ${version}: ${port.driver} ${port.device} with ${port.address}, link address ${port.linkAddress}`,
+    `weir ${version}: ${port.driver} ${port.device} with ${port.addresses.join(" and ") || "learned addresses"}, link address ${port.linkAddress}`,
     `  ${kernel}`,
     `  dataplane pid ${dataplane.pid}, engine ${dataplane.engineVersion}, API ${host.socket}, state ${stateDirectory}`,
     ...apps.map((app) => `  ${app.tenant}/${app.name} ${app.state}: ${formatListens(app)}`),

@@ -19,7 +19,20 @@ describe("host.toml", () => {
       state: "/var/lib/weir",
       api: { socket: "/run/weir/api.sock" },
       workers: { cores: [], batch: 64, spin_us: 50, connections: 16_384 },
-      port: [{ name: "lan", driver: "tap", device: "weir0", addresses: ["10.44.0.2/24"], gateways: [] }],
+      port: [
+        {
+          name: "lan",
+          driver: "tap",
+          device: "weir0",
+          addresses: ["10.44.0.2/24"],
+          gateways: [],
+          routes: [],
+          name_servers: [],
+          dhcp: false,
+          accept_ra: false,
+          detect_conflicts: false,
+        },
+      ],
       ceilings: { memory_mib: 64, connections: 10_000, poll_us: 100_000 },
       tenant: [],
     });
@@ -38,9 +51,14 @@ spin_us = 0
 name = "lan"
 driver = "tap"
 device = "tap3"
-addresses = ["192.0.2.10/24"]
-gateways = ["192.0.2.1"]
+addresses = ["192.0.2.10/24", "192.0.2.11/24", "2001:db8::10/64"]
+gateways = ["192.0.2.1", "fe80::1"]
+routes = [{ to = "10.9.0.0/16", via = "192.0.2.7" }, { to = "2001:db8:9::/48", via = "2001:db8::7" }]
+vlan = 7
+accept_ra = true
+detect_conflicts = true
 kernel_address = "192.0.2.2/24"
+kernel_address_v6 = "2001:db8::2/64"
 [ceilings]
 memory_mib = 128
 [[tenant]]
@@ -70,12 +88,10 @@ ceilings.memory_mib = 256
     ],
     [
       "what comes later",
-      '[workers]\ncores = [2, 3]\n[[port]]\ndriver = "af_xdp"\naddresses = ["10.0.0.2/8", "fe80::1/64"]\n[[port]]\n[ceilings]\ncpu_percent = 5\n[[tenant]]\nname = "acme"\nlisten = ["lan http *.acme.example"]\nceilings.tx_mbit_s = 5',
+      '[workers]\ncores = [2, 3]\n[[port]]\ndriver = "af_xdp"\naddresses = ["10.0.0.2/8"]\n[[port]]\n[ceilings]\ncpu_percent = 5\n[[tenant]]\nname = "acme"\nlisten = ["lan http *.acme.example"]\nceilings.tx_mbit_s = 5',
       [
         "host.toml:2:9: several cores are not there yet (name one)",
         'host.toml:4:10: "driver" = "af_xdp" is not there yet (driver = "tap" is there)',
-        "host.toml:5:13: several addresses are not there yet (keep one)",
-        'host.toml:5:28: IPv6 as in "fe80::1/64" is not there yet (write an IPv4 address)',
         "host.toml:6:3: several ports are not there yet (keep one)",
         'host.toml:8:1: "cpu_percent" is not there yet (ceilings.poll_us bounds the time of one call)',
         'host.toml:11:11: the host name in "lan http *.acme.example" is not there yet (grant the whole port: "lan http 80")',
@@ -97,6 +113,28 @@ ceilings.memory_mib = 256
       '[[port]]\naddresses = ["10.44.0.255/24"]',
       ['host.toml:2:14: no host can have the address "10.44.0.255/24"'],
     ],
+    [
+      "no address",
+      "[[port]]\naddresses = []",
+      ["host.toml:2:13: at least one address is needed (or dhcp = true, or accept_ra = true)"],
+    ],
+    [
+      "addresses of both families",
+      '[[port]]\naddresses = ["10.44.0.2/24", "fd44::2/64", "fd44:0::2/64", "ff02::1/64", "fd44::2"]\ngateways = ["10.44.0.1", "10.44.0.3", "fd45::1", "fe80::1"]\nroutes = [{ to = "fd46::/64", via = "10.44.0.1" }, { to = "x", via = "y" }]\nkernel_address_v6 = "fd44::2/64"\nvlan = 4094',
+      [
+        "host.toml:2:44: the address fd44:0::2 is there twice",
+        'host.toml:2:60: no host can have the address "ff02::1/64"',
+        'host.toml:2:74: "fd44::2" is not an address with its prefix (write it like "10.44.0.2/24" or "fd44::2/64")',
+        "host.toml:3:26: there is a gateway of this address family before (add [[port.routes]] for other networks)",
+        "host.toml:3:39: the gateway fd45::1 is not in the network of fd44::2/64, fd44:0::2/64, ff02::1/64",
+        "host.toml:3:50: there is a gateway of this address family before (add [[port.routes]] for other networks)",
+        "host.toml:4:37: the neighbor 10.44.0.1 is of the other address family",
+        'host.toml:4:59: "x" is not a network (write it like "10.9.0.0/16")',
+        'host.toml:4:70: "y" is not an IP address',
+        'host.toml:5:21: "kernel_address_v6" is weir\'s own address',
+      ],
+    ],
+    ["a learned address", "[[port]]\naddresses = []\ndhcp = true\ngateways = ['10.0.0.1']", []],
     [
       "tenants",
       '[[tenant]]\nname = "acme"\nlisten = ["wan udp 53", "lan icmp 3", "lan tcp 9-3", "lan"]\n[[tenant]]\nname = "acme"',

@@ -1,12 +1,16 @@
 /** host.toml: what a host grants. The schema is the only definition: defaults, types and the editors' schema. */
 import { z } from "zod";
-import { inNetwork, isHostAddress, parseIpv4, parseIpv4Network } from "./address.js";
+import { type IpNetwork, inNetwork, isHostAddress, isLinkLocal, parseAddress, parseNetwork } from "./address.js";
 import { parseGrant } from "./grant.js";
 import { labelSchema, limitsSchema, readConfigText } from "./manifest.js";
 import { type Later, parseConfig } from "./validate.js";
 
 export const MAX_TENANTS = 1024;
 const MAX_GRANTS = 256;
+/** As native/net/stack.h has them, less what gateways need. */
+const MAX_ADDRESSES = 16;
+const MAX_ROUTES = 30;
+const MAX_NAME_SERVERS = 3;
 
 const absolutePath = z.string().regex(/^\/[^\0]*$/, "must be an absolute path");
 
@@ -33,15 +37,70 @@ const tenantCeilings = z.strictObject({
 });
 
 const network = z.string().superRefine((text, context) => {
-  const parsed = parseIpv4Network(text);
+  const parsed = parseNetwork(text);
   if (parsed !== undefined && isHostAddress(parsed)) return;
-  const message = /:.*:/.test(text)
-    ? `IPv6 as in "${text}" is not there yet\nwrite an IPv4 address`
-    : parsed === undefined
-      ? `"${text}" is not an address with its prefix\nwrite it like "10.44.0.2/24"`
+  const message =
+    parsed === undefined
+      ? `"${text}" is not an address with its prefix\nwrite it like "10.44.0.2/24" or "fd44::2/64"`
       : `no host can have the address "${text}"`;
   context.addIssue({ code: "custom", message });
 });
+
+const route = z.strictObject({
+  to: z.string().describe('The network, like "10.9.0.0/16".'),
+  via: z.string().describe("The neighbor that leads there."),
+});
+
+/** What a port's addresses allow besides themselves. */
+function checkNeighbors(
+  entry: { addresses?: unknown; gateways?: unknown; routes?: unknown; dhcp?: unknown; accept_ra?: unknown },
+  bad: (path: (string | number)[], message: string) => void,
+): void {
+  const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
+  const own = list(entry.addresses)
+    .map((text) => parseNetwork(String(text)))
+    .filter((each): each is IpNetwork => each !== undefined);
+  const learns = { 4: entry.dhcp === true, 6: entry.accept_ra === true };
+  for (const [index, each] of own.entries()) {
+    const same = own.findIndex((other) => other.family === each.family && other.value === each.value);
+    if (same < index) bad(["addresses", index], `the address ${each.text} is there twice`);
+  }
+  const problemOf = (text: string, family: 4 | 6 | undefined, what: string): string | undefined => {
+    const neighbor = parseAddress(text);
+    if (neighbor === undefined) return `"${text}" is not an IP address`;
+    if (family !== undefined && neighbor.family !== family) return `${what} ${text} is of the other address family`;
+    const same = own.filter((each) => each.family === neighbor.family);
+    if (same.some((each) => each.value === neighbor.value)) return `${what} is weir's own address`;
+    if (learns[neighbor.family] || same.some((each) => inNetwork(neighbor, each))) return undefined;
+    if (isLinkLocal(neighbor) && same.length > 0) return undefined;
+    if (same.length === 0) return `${what} ${text} is of a family that no address is of`;
+    const networks = same.map((each) => `${each.text}/${each.prefixBits}`).join(", ");
+    return `${what} ${text} is not in the network of ${networks}`;
+  };
+  const checkNeighbor = (text: string, family: 4 | 6 | undefined, path: (string | number)[], what: string): void => {
+    const problem = problemOf(text, family, what);
+    if (problem !== undefined) bad(path, problem);
+  };
+  const families = new Set<number | undefined>();
+  for (const [index, text] of list(entry.gateways).entries()) {
+    const family = parseAddress(String(text))?.family;
+    if (family !== undefined && families.has(family)) {
+      bad(
+        ["gateways", index],
+        "there is a gateway of this address family before\nadd [[port.routes]] for other networks",
+      );
+    }
+    families.add(family);
+    checkNeighbor(String(text), undefined, ["gateways", index], "the gateway");
+  }
+  for (const [index, value] of list(entry.routes).entries()) {
+    const { to, via } = (value ?? {}) as { to?: unknown; via?: unknown };
+    if (typeof to !== "string" || typeof via !== "string") continue;
+    const prefix = parseNetwork(to, true);
+    if (prefix === undefined) bad(["routes", index, "to"], `"${to}" is not a network\nwrite it like "10.9.0.0/16"`);
+    checkNeighbor(via, prefix?.family, ["routes", index, "via"], "the neighbor");
+  }
+}
 
 const port = z
   .strictObject({
@@ -52,33 +111,73 @@ const port = z
       .regex(/^(?!\.{1,2}$)[^\s/:]{1,15}$/, 'must be 1 to 15 characters without spaces, "/" and ":"')
       .default("weir0")
       .describe("The interface's name in the kernel."),
-    addresses: single(network, "several addresses are not there yet\nkeep one")
-      .min(1, "at least one address is needed")
+    addresses: z
+      .array(network)
+      .max(MAX_ADDRESSES)
       .default(["10.44.0.2/24"])
-      .describe("weir's own address with its prefix."),
-    gateways: single(z.string(), "several gateways are not there yet\nkeep one")
+      .describe("weir's own addresses with their prefixes, IPv4 and IPv6."),
+    gateways: z.array(z.string()).default([]).describe("The next hop for other networks, one of each family."),
+    routes: z.array(route).max(MAX_ROUTES).default([]).describe("Other networks that a neighbor leads to."),
+    name_servers: z
+      .array(z.string())
+      .max(MAX_NAME_SERVERS)
       .default([])
-      .describe("The next hop for other networks."),
+      .describe("DNS servers, asked before those that DHCP and routers name."),
+    vlan: z
+      .int()
+      .min(1)
+      .max(4094)
+      .optional()
+      .describe("The VLAN of all frames (IEEE 802.1Q); without it no frame has a tag."),
+    dhcp: z
+      .boolean()
+      .default(false)
+      .describe("An IPv4 address, its routes and name servers come by DHCP; addresses may then be empty."),
+    accept_ra: z
+      .boolean()
+      .default(false)
+      .describe("IPv6 addresses and routes come from the routers of the link; addresses may then be empty."),
+    detect_conflicts: z
+      .boolean()
+      .default(false)
+      .describe("IPv4 addresses are asked for before they are used, which takes up to 7 s. IPv6 addresses always are."),
+    offload: z
+      .boolean()
+      .default(true)
+      .describe(
+        "Packets of up to 64 KiB and checksums that are left to the kernel: quicker, but captures show long packets with incomplete checksums.",
+      ),
     kernel_address: network
       .optional()
       .describe("Given to the kernel's side of the TAP, which is then set up. Without it the operator does that."),
+    kernel_address_v6: network.optional().describe("The same for IPv6."),
   })
   .superRefine(
     (entry, context) => {
-      const own = parseIpv4Network(String(entry?.addresses?.[0]));
       const bad = (path: (string | number)[], message: string) => context.addIssue({ code: "custom", path, message });
-      for (const [index, text] of Array.isArray(entry?.gateways) ? entry.gateways.entries() : []) {
-        const gateway = parseIpv4(String(text));
-        if (gateway === undefined) bad(["gateways", index], `"${text}" is not an IPv4 address`);
-        else if (own !== undefined && !inNetwork(gateway, own)) {
-          bad(["gateways", index], `the gateway ${text} is not in the network of ${entry.addresses[0]}`);
-        } else if (gateway === own?.address) bad(["gateways", index], "the gateway is weir's own address");
+      checkNeighbors(entry ?? {}, bad);
+      for (const [index, text] of Array.isArray(entry?.name_servers) ? entry.name_servers.entries() : []) {
+        if (parseAddress(String(text)) === undefined) bad(["name_servers", index], `"${text}" is not an IP address`);
       }
-      const kernel = parseIpv4Network(String(entry?.kernel_address));
-      if (kernel === undefined || own === undefined) return;
-      if (kernel.address === own.address) bad(["kernel_address"], "is weir's own address");
-      else if (!inNetwork(kernel.address, own)) {
-        bad(["kernel_address"], `${entry.kernel_address} is not in the network of ${entry.addresses[0]}`);
+      const own = (Array.isArray(entry?.addresses) ? entry.addresses : []).map((text) => parseNetwork(String(text)));
+      if (own.length === 0 && entry?.dhcp !== true && entry?.accept_ra !== true) {
+        bad(["addresses"], "at least one address is needed\nor dhcp = true, or accept_ra = true");
+      }
+      for (const [key, family] of [
+        ["kernel_address", 4],
+        ["kernel_address_v6", 6],
+      ] as const) {
+        const kernel = parseNetwork(String(entry?.[key]));
+        if (kernel === undefined) continue;
+        if (kernel.family !== family) bad([key], `is not an IPv${family} address`);
+        const same = own.filter((each) => each?.family === family);
+        if (same.some((each) => each?.value === kernel.value)) bad([key], "is weir's own address");
+        else if (same.length > 0 && !same.some((each) => each !== undefined && inNetwork(kernel, each))) {
+          bad(
+            [key],
+            `${entry[key]} is not in the network of ${same.map((each) => `${each?.text}/${each?.prefixBits}`)}`,
+          );
+        }
       }
     },
     { when: () => true },

@@ -107,13 +107,13 @@ const TABLE: [name: string, text: string, expected: string[]][] = [
   ],
   [
     "connects",
-    'name = "a"\n[[connect]]\nto = "example.com:80"\n[[connect]]\nto = "10.0.0.1"\n[[connect]]\nto = "[::1]:80"\n[[connect]]\n[[connect]]\nto = "10.0.0.300:1"\n[[connect]]\nto = "1.2.3.4:5"\n[[connect]]\nto = "1.2.3.4:5"',
+    'name = "a"\n[[connect]]\nto = "example.com:80"\n[[connect]]\nto = "10.0.0.1"\n[[connect]]\nto = "fd44::1:80"\n[[connect]]\n[[connect]]\nto = "10.0.0.300:1"\n[[connect]]\nto = "1.2.3.4:5"\n[[connect]]\nto = "1.2.3.4:5"',
     [
-      'weir.toml:3:6: the name in "example.com:80" is not there yet (write its IPv4 address)',
-      'weir.toml:5:6: "10.0.0.1" is not an address and a port (write it like "10.0.0.2:9000")',
-      'weir.toml:7:6: IPv6 as in "[::1]:80" is not there yet (write an IPv4 address)',
+      'weir.toml:3:6: the name in "example.com:80" is not there yet (write its address)',
+      'weir.toml:5:6: "10.0.0.1" is not an address and a port (write it like "10.0.0.2:9000" or "[fd44::1]:9000")',
+      'weir.toml:7:6: "fd44::1:80" is not an address and a port (write it like "10.0.0.2:9000" or "[fd44::1]:9000")',
       'weir.toml:8:3: "to" is missing (it must be a string)',
-      'weir.toml:10:6: "10.0.0.300:1" is not an address and a port (write it like "10.0.0.2:9000")',
+      'weir.toml:10:6: "10.0.0.300:1" is not an address and a port (write it like "10.0.0.2:9000" or "[fd44::1]:9000")',
       'weir.toml:14:6: a [[connect]] before has "1.2.3.4:5" too',
     ],
   ],

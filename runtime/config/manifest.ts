@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { ABI_VERSION, CONFIG_RECORD_BYTES, constants } from "../abi/contract.js";
 import type { ConnectSpec, ListenSpec } from "../process/native.js";
-import { parseIpv4Endpoint } from "./address.js";
+import { parseEndpoint } from "./address.js";
 import { ConfigError } from "./problem.js";
 import { checkConfig, type Later, parseConfig } from "./validate.js";
 
@@ -54,15 +54,13 @@ const listen = z
 const connect = z.strictObject({
   to: z
     .string()
-    .describe('Where the app may connect to: an IPv4 address and a port, like "10.0.0.2:9000".')
+    .describe('Where the app may connect to: an address and a port, like "10.0.0.2:9000" or "[fd44::1]:9000".')
     .superRefine((text, context) => {
-      if (parseIpv4Endpoint(text) !== undefined) return;
+      if (parseEndpoint(text) !== undefined) return;
       const isName = /^(?=.*[A-Za-z])[A-Za-z0-9.-]+:\d+$/.test(text);
       const message = isName
-        ? `the name in "${text}" is not there yet\nwrite its IPv4 address`
-        : text.includes("[") || text.split(":").length > 2
-          ? `IPv6 as in "${text}" is not there yet\nwrite an IPv4 address`
-          : `"${text}" is not an address and a port\nwrite it like "10.0.0.2:9000"`;
+        ? `the name in "${text}" is not there yet\nwrite its address`
+        : `"${text}" is not an address and a port\nwrite it like "10.0.0.2:9000" or "[fd44::1]:9000"`;
       context.addIssue({ code: "custom", message });
     }),
 });
@@ -213,5 +211,5 @@ export function listensOf(manifest: Manifest): ListenSpec[] {
 
 /** The manifest's connects as the dataplane wants them. */
 export function connectsOf(manifest: Manifest): ConnectSpec[] {
-  return manifest.connect.map(({ to }) => ({ to, ...parseIpv4Endpoint(to)! }));
+  return manifest.connect.map(({ to }) => ({ to, ...parseEndpoint(to)! }));
 }

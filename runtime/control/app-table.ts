@@ -90,6 +90,8 @@ export class AppTable {
   }
 
   private async take(event: AppEvent): Promise<void> {
+    // The worker itself, of its addresses.
+    if (event.appId === 0) return this.addHostLine(event.level === "debug" ? "info" : event.level, event.text);
     const app = this.known.get(event.appId);
     let text = event.text;
     let frames: Awaited<ReturnType<Symbols["place"]>>[] = [];

@@ -73,6 +73,12 @@ export async function startHost(options: HostOptions): Promise<Host> {
   return await Host.start(options);
 }
 
+/** What the kernel's side of the TAP gets. */
+export function kernelAddressesOf(config: HostConfig): string[] {
+  const { kernel_address, kernel_address_v6 } = config.port[0]!;
+  return [kernel_address, kernel_address_v6].filter((each) => each !== undefined);
+}
+
 /** What the dataplane is started with. */
 export function dataplaneConfigOf(options: Pick<HostOptions, "config" | "persistent" | "temporary">): DataplaneConfig {
   const { workers, port: ports } = options.config;
@@ -80,10 +86,16 @@ export function dataplaneConfigOf(options: Pick<HostOptions, "config" | "persist
   const port: PortSpec = {
     driver: given.driver,
     device: given.device,
-    address: given.addresses[0]!,
-    gateway: given.gateways[0] ?? "",
+    addresses: given.addresses,
+    routes: [...given.gateways.map((via) => ({ to: via.includes(":") ? "::/0" : "0.0.0.0/0", via })), ...given.routes],
+    nameServers: given.name_servers,
+    vlanId: given.vlan ?? 0,
+    dhcp: given.dhcp,
+    acceptRa: given.accept_ra,
+    detectConflicts: given.detect_conflicts,
     linkAddress: "",
     mtuBytes: MTU_BYTES,
+    offload: given.offload,
   };
   const worker: WorkerSpec = {
     batch: workers.batch,
@@ -135,7 +147,7 @@ export class Host implements HostApi {
         config: dataplaneConfigOf(options),
         runDirectory: options.runDirectory,
         networkNamespace: options.networkNamespace,
-        kernelAddress: options.config.port[0]!.kernel_address,
+        kernelAddresses: kernelAddressesOf(options.config),
         entry: options.entries?.dataplane,
         log: (level, text) => host.table.addHostLine(level, text),
         onEvents: (message) => host.table.receive(message),
@@ -161,7 +173,7 @@ export class Host implements HostApi {
         name: port.name,
         driver: port.driver,
         device: port.device,
-        address: port.addresses[0]!,
+        addresses: port.addresses,
         linkAddress: this.supervisor.current?.hello.portState.linkAddress ?? "",
         mtuBytes: this.supervisor.current?.hello.portState.mtuBytes ?? MTU_BYTES,
       },
@@ -224,7 +236,8 @@ export class Host implements HostApi {
   }
 
   async list(): Promise<AppInfo[]> {
-    const address = this.options.config.port[0]!.addresses[0]!.split("/")[0]!;
+    // "" stands for an address that is learned.
+    const address = this.options.config.port[0]!.addresses[0]?.split("/")[0] ?? "";
     const client = this.supervisor.current;
     const connections = (await client?.connections().catch(() => [])) ?? [];
     return this.desired.all().map((app) => {

@@ -17,8 +17,8 @@ export interface SupervisorOptions {
   readonly config: DataplaneConfig;
   readonly runDirectory: string;
   readonly networkNamespace?: string | undefined;
-  /** Address with prefix for the kernel's side of the TAP. */
-  readonly kernelAddress?: string | undefined;
+  /** Addresses with prefixes for the kernel's side of the TAP; without any it is left alone. */
+  readonly kernelAddresses?: readonly string[];
   /** Entry script of the dataplane process. */
   readonly entry?: string | undefined;
   readonly log: (level: "info" | "warn" | "error", text: string) => void;
@@ -105,7 +105,7 @@ export class Supervisor {
   }
 
   private async spawn(): Promise<void> {
-    const { config, runDirectory, networkNamespace, kernelAddress, entry } = this.options;
+    const { config, runDirectory, networkNamespace, kernelAddresses = [], entry } = this.options;
     this.lastSequence = 0;
     const signal = this.ended.signal;
     const options = { config, runDirectory, networkNamespace, signal, ...(entry && { entry }) };
@@ -113,8 +113,8 @@ export class Supervisor {
       throw error instanceof DataplaneError ? new HostError("conflict", error.message) : error;
     });
     try {
-      if (kernelAddress !== undefined) {
-        await configureKernelSide(config.port.device, kernelAddress, networkNamespace);
+      if (kernelAddresses.length > 0) {
+        await configureKernelSide(config.port.device, kernelAddresses, networkNamespace);
       }
       await this.use(spawned.client);
     } catch (error) {
@@ -194,7 +194,8 @@ export function compare(wanted: DataplaneConfig, running: DataplaneConfig): stri
   for (const part of ["port", "worker"] as const) {
     const right = running[part] as unknown as Record<string, unknown>;
     for (const [key, value] of Object.entries(wanted[part])) {
-      if (value !== right[key]) {
+      // Lists of addresses and routes are the same when their texts are.
+      if (JSON.stringify(value) !== JSON.stringify(right[key])) {
         found.push(`${part} ${key} is ${JSON.stringify(right[key])}, wanted is ${JSON.stringify(value)}`);
       }
     }

@@ -21,8 +21,8 @@ export interface HostInfo {
     readonly name: string;
     readonly driver: string;
     readonly device: string;
-    /** weir's address with its prefix. */
-    readonly address: string;
+    /** weir's configured addresses with their prefixes. */
+    readonly addresses: readonly string[];
     readonly linkAddress: string;
     readonly mtuBytes: number;
   };

@@ -3,7 +3,7 @@
  * relays. Everything that it starts ends with it.
  */
 import { execFile } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import type { Server } from "node:net";
 import { promisify } from "node:util";
 import { hostConfigSchema } from "../config/host-config.js";
@@ -13,10 +13,13 @@ import {
   API_SOCKET,
   DEVICE,
   KERNEL_ADDRESS,
+  KERNEL_ADDRESS_V6,
   KERNEL_SERVER_PORT,
   PREFIX_BITS,
+  PREFIX_BITS_V6,
   RUN_FOLDER,
   WEIR_ADDRESS,
+  WEIR_ADDRESS_V6,
 } from "./network.js";
 import type { FromInner, ToInner } from "./protocol.js";
 import { type Relay, relay } from "./relay.js";
@@ -31,8 +34,6 @@ function tell(message: FromInner): Promise<void> {
 }
 
 async function prepareNetwork(): Promise<void> {
-  // Router solicitations and the like would only count as packets that this stack does not speak yet.
-  writeFileSync("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
   await promisify(execFile)("ip", ["link", "set", "lo", "up"], { timeout: IP_TIMEOUT_MS });
 }
 
@@ -48,8 +49,11 @@ async function main(): Promise<void> {
           name: "playground",
           driver: "tap",
           device: DEVICE,
-          addresses: [`${WEIR_ADDRESS}/${PREFIX_BITS}`],
+          addresses: [`${WEIR_ADDRESS}/${PREFIX_BITS}`, `${WEIR_ADDRESS_V6}/${PREFIX_BITS_V6}`],
+          // Who looks at packets here is to see them as they would be on a wire.
+          offload: false,
           kernel_address: `${KERNEL_ADDRESS}/${PREFIX_BITS}`,
+          kernel_address_v6: `${KERNEL_ADDRESS_V6}/${PREFIX_BITS_V6}`,
         },
       ],
     }),

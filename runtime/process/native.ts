@@ -20,17 +20,35 @@ export interface Admission {
   readonly offsets?: Uint32Array;
 }
 
+/** Packets for the network `to` go to the neighbor `via`. */
+export interface RouteSpec {
+  readonly to: string;
+  readonly via: string;
+}
+
 export interface PortSpec {
   readonly driver: "tap";
   /** Interface name as the kernel sees it. */
   readonly device: string;
-  /** Our address with prefix, e.g. "10.44.0.2/24". */
-  readonly address: string;
-  /** Next hop for other networks; "" for none. */
-  readonly gateway: string;
+  /** Our addresses with prefixes, e.g. "10.44.0.2/24" and "fd44::2/64". */
+  readonly addresses: readonly string[];
+  /** Which networks are reached through which neighbor; "0.0.0.0/0" and "::/0" are all others. */
+  readonly routes: readonly RouteSpec[];
+  /** Name servers, asked before those that are learned. */
+  readonly nameServers: readonly string[];
+  /** The VLAN of all frames; 0 for none. */
+  readonly vlanId: number;
+  /** An IPv4 address, its routes and name servers come by DHCP. */
+  readonly dhcp: boolean;
+  /** IPv6 addresses and routes come by router advertisements. */
+  readonly acceptRa: boolean;
+  /** IPv4 addresses are asked for before they are used (RFC 5227). */
+  readonly detectConflicts: boolean;
   /** Our link address "02:..." or "" for one made up. */
   readonly linkAddress: string;
   readonly mtuBytes: number;
+  /** Large packets and checksums are left to the kernel. */
+  readonly offload: boolean;
 }
 
 export interface WorkerSpec {
@@ -214,7 +232,12 @@ export interface Native {
    */
   startDataplane(spec: { port: PortSpec; worker: WorkerSpec; countersPath: string }): Promise<Dataplane>;
   /** A host on a virtual clock. `seed` is a safe integer; `capturePath` takes a pcap file, "" for none. */
-  createTestbed(spec: { seed: number; address: string; wallStartUs: number; capturePath: string }): Testbed;
+  createTestbed(spec: {
+    seed: number;
+    addresses: readonly string[];
+    wallStartUs: number;
+    capturePath: string;
+  }): Testbed;
 }
 
 /** Loads the addon. Throws with advice when it has not been built. */

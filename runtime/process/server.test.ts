@@ -10,7 +10,20 @@ import { DataplaneServer } from "./server.js";
 import { fakeNative } from "./testing/fake-native.js";
 
 const config: DataplaneConfig = {
-  port: { driver: "tap", device: "t0", address: "10.0.0.2/24", gateway: "", linkAddress: "", mtuBytes: 1500 },
+  port: {
+    driver: "tap",
+    device: "t0",
+    addresses: ["10.0.0.2/24"],
+    routes: [],
+    nameServers: [],
+    vlanId: 0,
+    dhcp: false,
+    acceptRa: false,
+    detectConflicts: false,
+    linkAddress: "",
+    mtuBytes: 1500,
+    offload: false,
+  },
   worker: { batch: 64, spinUs: 50, core: -1, maxConnections: 100 },
   persistent: true,
   temporary: false,

@@ -9,7 +9,20 @@ import { isDataplaneOf, spawnDataplane } from "./spawn.js";
 import { FAKE_ENTRIES } from "./testing/entries.js";
 
 const config = (device: string, persistent: boolean): DataplaneConfig => ({
-  port: { driver: "tap", device, address: "10.0.0.2/24", gateway: "", linkAddress: "", mtuBytes: 1500 },
+  port: {
+    driver: "tap",
+    device,
+    addresses: ["10.0.0.2/24"],
+    routes: [],
+    nameServers: [],
+    vlanId: 0,
+    dhcp: false,
+    acceptRa: false,
+    detectConflicts: false,
+    linkAddress: "",
+    mtuBytes: 1500,
+    offload: false,
+  },
   worker: { batch: 64, spinUs: 50, core: -1, maxConnections: 100 },
   persistent,
   temporary: !persistent,

@@ -116,7 +116,7 @@ export function isDataplaneOf(pid: number, runDirectory: string): boolean {
 /** Gives the kernel's side of a TAP an address and sets it up. */
 export async function configureKernelSide(
   device: string,
-  address: string,
+  addresses: readonly string[],
   networkNamespace: string | undefined,
 ): Promise<void> {
   const enter = networkNamespace === undefined ? [] : ["nsenter", `--net=${namespacePath(networkNamespace)}`, "--"];
@@ -129,6 +129,10 @@ export async function configureKernelSide(
       throw new Error(`ip ${words.join(" ")} failed: ${stderr || (error as Error).message}`);
     }
   };
-  await run("address", "replace", address, "dev", device);
+  for (const address of addresses) {
+    // Nobody else is on this link but weir, which asks for its own addresses: the kernel need not.
+    const options = address.includes(":") ? ["nodad"] : [];
+    await run("address", "replace", address, "dev", device, ...options);
+  }
   await run("link", "set", device, "up");
 }

@@ -1,6 +1,6 @@
 /** The command line as npm hands it over. */
 
-const COMMANDS = ["start", "test", "bench"];
+const COMMANDS = ["start", "test", "bench", "sim", "script", "fuzz", "link"];
 
 /**
  * The command and its arguments, or undefined for a wrong command. `npm start -- --check` gives the option to the

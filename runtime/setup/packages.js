@@ -1,11 +1,13 @@
 /** The Debian packages that weir uses, how each is recognised, and what it is for. */
 
 const TRIPLES = { x64: "x86_64-linux-gnu", arm64: "aarch64-linux-gnu" };
+/** As clang names its runtime libraries. */
+const runtimes = { x64: "x86_64", arm64: "aarch64" };
 const triple = TRIPLES[process.arch] ?? `${process.arch}-linux-gnu`;
 
 /**
  * Each package is there when one of its programs is on PATH, or when all of its files exist. `uses` names the commands
- * that need it: start also covers test and bench.
+ * that need it: start covers all others too.
  */
 export const PACKAGES = [
   { name: "g++", programs: ["g++"], uses: "start", purpose: "compiles native/" },
@@ -29,11 +31,29 @@ export const PACKAGES = [
   { name: "libgtest-dev", files: ["/usr/include/gtest/gtest.h"], uses: "test", purpose: "native tests" },
   { name: "clang-format-14", programs: ["clang-format-14"], uses: "test", purpose: "checks the format of C++" },
   { name: "nftables", programs: ["nft"], uses: "test", purpose: "loses packets on purpose" },
+  { name: "dnsmasq-base", programs: ["dnsmasq"], uses: "test", purpose: "a DHCP server and a router to learn from" },
   { name: "wrk", programs: ["wrk"], uses: "test", purpose: "HTTP load" },
+  { name: "clang-14", programs: ["clang++-14"], uses: "fuzz", purpose: "compiles the fuzz targets" },
+  {
+    name: "libclang-rt-14-dev",
+    files: [
+      `/usr/lib/llvm-14/lib/clang/14.0.6/lib/linux/libclang_rt.fuzzer-${runtimes[process.arch] ?? process.arch}.a`,
+    ],
+    uses: "fuzz",
+    purpose: "libFuzzer and the sanitizers for clang",
+  },
   { name: "valgrind", programs: ["valgrind"], uses: "bench", purpose: "counts instructions" },
 ];
 
-const COMMANDS = { start: ["start"], test: ["start", "test"], bench: ["start", "test", "bench"] };
+const COMMANDS = {
+  start: ["start"],
+  test: ["start", "test"],
+  bench: ["start", "test", "bench"],
+  sim: ["start"],
+  script: ["start"],
+  link: ["start"],
+  fuzz: ["start", "fuzz"],
+};
 
 /** The packages that an npm command needs. */
 export function packagesFor(command) {

@@ -11,6 +11,9 @@ export const LOG_FOLDER = join(STATE_FOLDER, "logs");
 export const STAMP_FOLDER = join(STATE_FOLDER, "stamps");
 export const NATIVE_FOLDER = join(ROOT, "native");
 export const NATIVE_BUILD = join(NATIVE_FOLDER, "build");
+/** The simulator and what belongs to it: built without the engine. */
+export const NATIVE_BUILD_SIM = join(NATIVE_FOLDER, "build-sim");
+export const NATIVE_BUILD_FUZZ = join(NATIVE_FOLDER, "build-fuzz");
 export const NATIVE_BUILD_ASAN = join(NATIVE_FOLDER, "build-asan");
 export const ENGINE_CRATE = join(NATIVE_FOLDER, "wasmtime");
 

@@ -5,11 +5,12 @@ import { formatDuration, Report } from "./report.js";
 import { formatRunners } from "./runners/format.js";
 import { nativeRunners } from "./runners/native.js";
 import { rustRunners } from "./runners/rust.js";
+import { simulatorRunners } from "./runners/simulator.js";
 import { vitestRunners } from "./runners/vitest.js";
 import { tailOf } from "./shell.js";
 
 /** Each runner: name, and run(context, progress, log, extra) -> { passed, failed, detail? }. */
-const RUNNERS = [...formatRunners, ...rustRunners, ...nativeRunners, ...vitestRunners];
+const RUNNERS = [...formatRunners, ...rustRunners, ...nativeRunners, ...simulatorRunners, ...vitestRunners];
 
 /** Splits `--only a,b` from the arguments; the others go to vitest. */
 export function selectRunners(args, runners = RUNNERS) {

@@ -1,6 +1,10 @@
-/** What `npm start`, `npm test` and `npm run bench` run: the set-up, and then the thing itself. */
+/** What `npm start`, `npm test`, `npm run bench` and the others run: the set-up, and then the thing itself. */
 import { join } from "node:path";
 import { parseArguments } from "./arguments.js";
+import { runFuzzer } from "./drivers/fuzz.js";
+import { runLink } from "./drivers/link.js";
+import { runScripts } from "./drivers/script.js";
+import { runSimulator } from "./drivers/sim.js";
 import { runForeground } from "./foreground.js";
 import { Lifetime } from "./lifetime.js";
 import { ROOT } from "./paths.js";
@@ -16,7 +20,7 @@ const lifetime = new Lifetime((signal) => {
 });
 const parsed = parseArguments(process.argv.slice(2), process.env);
 if (parsed === undefined) {
-  process.stderr.write("usage: node runtime/setup/run.js start|test|bench [arguments]\n");
+  process.stderr.write("usage: node runtime/setup/run.js start|test|bench|sim|script|fuzz|link [arguments]\n");
   process.exit(2);
 }
 const { command, args } = parsed;
@@ -32,5 +36,9 @@ const programs = {
   start: () => runForeground([join(ROOT, "runtime", "bin", "weir.js"), "demo", ...args], context.env, lifetime),
   test: () => runTests(context, args),
   bench: () => runForeground([join(ROOT, "bench", "run.js"), ...args], context.env, lifetime),
+  sim: () => runSimulator(context, args),
+  script: () => runScripts(args),
+  fuzz: () => runFuzzer(args, lifetime),
+  link: () => runLink(args, lifetime),
 };
 process.exit(await programs[command]());

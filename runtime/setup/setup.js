@@ -9,10 +9,18 @@ import { node } from "./steps/node.js";
 import { npm } from "./steps/npm.js";
 import { packages } from "./steps/packages.js";
 import { rust } from "./steps/rust.js";
+import { fuzzers, simulator } from "./steps/simulator.js";
 import { typescript } from "./steps/typescript.js";
 
 /** In the order in which one needs another. `npm install` is the only set-up that asks for the network every time. */
 export const STEPS = [node, packages, rust, npm, engine, native, typescript];
+/** The stack alone needs neither the engine nor packages from a registry. */
+const STEPS_OF = {
+  sim: [node, packages, simulator],
+  script: [node, packages, simulator],
+  link: [node, packages, simulator],
+  fuzz: [node, packages, fuzzers],
+};
 
 /** Brings one step to its end; an error gets the step's name. */
 async function bring(step, context, report) {
@@ -30,7 +38,7 @@ async function bring(step, context, report) {
 }
 
 /**
- * Sets up what `command` (start, test, bench) needs. Returns the context that the steps filled: env for further
+ * Sets up what `command` (as in arguments.js) needs. Returns the context that the steps filled: env for further
  * programs, engine (folder). Throws a SetupError that names step, log and advice.
  */
 export async function setUp(command, { env = process.env, report = new Report() } = {}) {
@@ -41,7 +49,7 @@ export async function setUp(command, { env = process.env, report = new Report() 
   );
   let mended = 0;
   try {
-    for (const step of STEPS) if (await bring(step, context, report)) mended++;
+    for (const step of STEPS_OF[command] ?? STEPS) if (await bring(step, context, report)) mended++;
   } finally {
     await release();
   }

@@ -221,6 +221,10 @@ it("plays peers at several addresses", async () => {
   await one.write("hi");
   await other.write("hi");
   expect([await one.read(), await other.read()]).toEqual(["hello\n", "hello\n"]);
+  const third = await weir.connect("tcp", { from: "2001:db8::7" });
+  expect(third.remote.address).toBe("fd44::2");
+  await third.write("hi");
+  expect(await third.read()).toBe("hello\n");
   const socket = weir.udp({ address: "203.0.113.250", port: 99 });
   await socket.send("udp", "x");
   expect(await socket.receive()).toMatchObject({ address: "10.44.0.2", port: 9, text: "x" });
@@ -233,7 +237,7 @@ it("refuses what makes no sense, and says what would", async () => {
   await expect(weir.connect("web")).rejects.toThrow('a tcp [[listen]] named "web": it has "tcp" (7)');
   await expect(weir.connect(0)).rejects.toThrow("a port is a number from 1 to 65535");
   await expect(weir.advance(-1)).rejects.toThrow("a number of milliseconds");
-  expect(() => weir.listen("upstream", 80)).toThrow('an IPv4 address, not "upstream"');
+  expect(() => weir.listen("upstream", 80)).toThrow('an IP address, not "upstream"');
   const connection = await weir.connect("tcp");
   await expect(connection.read({ until: "x", bytes: 1 })).rejects.toThrow("a read waits for one thing");
   await connection.close();

@@ -1,5 +1,5 @@
 /** A host on a virtual clock that runs one app, and the peers that a test plays. */
-import { isIPv4 } from "node:net";
+import { isIP, isIPv4 } from "node:net";
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { memoryPagesOf } from "../admit/admit.js";
@@ -18,6 +18,7 @@ import type { HostStats } from "./protocol.js";
 
 /** Where weir is, and where a test's peers are unless it says otherwise: the same as in a playground. */
 const HOST_ADDRESS = "10.44.0.2";
+const HOST_ADDRESS_V6 = "fd44::2";
 const PEER_ADDRESS = "10.44.0.1";
 /** 2026-01-01: the time of day at which every test begins, unless it says otherwise. */
 const START_OF_TESTS_MS = Date.UTC(2026, 0, 1);
@@ -42,7 +43,7 @@ export interface HostOptions extends AppOptions {
   readonly seed?: number;
   /** What the link does to frames; it is perfect otherwise. */
   readonly link?: LinkOptions;
-  /** The host's IPv4 address. Default 10.44.0.2. */
+  /** The host's IPv4 address. Default 10.44.0.2; its IPv6 address is fd44::2. */
   readonly address?: string;
   /** The time of day at the start. Default: the beginning of 2026, UTC. */
   readonly startAt?: Date;
@@ -52,7 +53,7 @@ export interface HostOptions extends AppOptions {
 
 /** Whom a connection comes from, and how long it may take to be established. */
 export interface ConnectOptions extends Patience {
-  /** IPv4 address of the peer. Default 10.44.0.1. */
+  /** Any address of either family. Default 10.44.0.1. */
   readonly from?: string;
 }
 
@@ -81,8 +82,8 @@ export async function host(options: HostOptions): Promise<TestHost> {
 }
 
 function checkedAddress(address: string, what: string): string {
-  if (isIPv4(address)) return address;
-  throw new TestHostError("invalid", `${what} is an IPv4 address, not ${JSON.stringify(address)}`);
+  if (isIP(address) !== 0) return address;
+  throw new TestHostError("invalid", `${what} is an IP address, not ${JSON.stringify(address)}`);
 }
 
 function checkedPort(port: number): number {
@@ -121,12 +122,13 @@ export class TestHost {
   static async start(options: HostOptions): Promise<TestHost> {
     const { seed = 1, address = HOST_ADDRESS, capture = "" } = options;
     if (!Number.isSafeInteger(seed)) throw new TestHostError("invalid", "seed is a whole number");
-    checkedAddress(address, "address");
+    if (!isIPv4(address)) throw new TestHostError("invalid", "address is an IPv4 address");
+    const addresses = [address, HOST_ADDRESS_V6];
     const prepared = await prepare(options, options);
     const self = new TestHost(options);
     try {
       const { wallStartUs } = self;
-      await self.channel.call("create", { seed, address, wallStartUs, capturePath: capture && resolve(capture) });
+      await self.channel.call("create", { seed, addresses, wallStartUs, capturePath: capture && resolve(capture) });
       self.link.set(options.link ?? {});
       await self.deploy(prepared);
     } catch (error) {

@@ -29,7 +29,10 @@ export interface PeerEndpoint {
  * it, and fail with the code "timeout" when it is over.
  */
 export interface Operations {
-  create: { params: { seed: number; address: string; wallStartUs: number; capturePath: string }; result: null };
+  create: {
+    params: { seed: number; addresses: readonly string[]; wallStartUs: number; capturePath: string };
+    result: null;
+  };
   deploy: { params: { app: AppSpec }; result: null };
   setLink: { params: { toHost: LinkSpec; fromHost: LinkSpec }; result: null };
   advance: { params: { withinMs: number }; result: null };

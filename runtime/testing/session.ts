@@ -7,6 +7,7 @@ import {
   acceptWait,
   closedWait,
   describeConnection,
+  formatEndpoint,
   Inbox,
   NEVER,
   OperationError,
@@ -156,7 +157,7 @@ export class Session {
         return { wait: openWait(this.open, id), withinMs };
       },
       listen: ({ id, address, port }) => {
-        this.places.set(id, `${address}:${port}`);
+        this.places.set(id, formatEndpoint(address, port));
         return done(this.open.listen(id, address, port));
       },
       accept: ({ id, withinMs }) => {
@@ -185,7 +186,7 @@ export class Session {
       closed: ({ id, withinMs }) => ({ wait: closedWait(this.open, id), withinMs }),
       describe: ({ id }) => ({ value: describeConnection(this.open.state(id)) }),
       bind: ({ id, address, port }) => {
-        this.places.set(id, `${address}:${port}`);
+        this.places.set(id, formatEndpoint(address, port));
         return done(this.open.bind(id, address, port));
       },
       send: ({ id, port, data }) => {

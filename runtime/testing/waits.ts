@@ -1,4 +1,5 @@
 /** What a test waits for at one of its peers: each is asked again whenever something has happened. */
+import { isIPv6 } from "node:net";
 import type { PeerConnectionState, Testbed } from "../process/native.js";
 import { type FailureCode, MAX_DATA_BYTES, type ReadGoal } from "./protocol.js";
 
@@ -23,10 +24,15 @@ export interface Wait {
 
 const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
+/** "10.44.0.2:80" or "[fd44::2]:80". */
+export function formatEndpoint(address: string, port: number): string {
+  return isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
 /** A connection's state for people. */
 export function describeConnection(state: PeerConnectionState | null): string {
   if (state === null) return "the connection was closed by the test";
-  const host = `${state.remoteAddress}:${state.remotePort}`;
+  const host = formatEndpoint(state.remoteAddress, state.remotePort);
   const sent = `${plural(state.writtenBytes, "byte")} written (${state.acknowledgedBytes} acknowledged)`;
   const received = `${plural(state.receivedBytes, "byte")} received`;
   const ended = state.ended ? ", the handler has ended its side" : "";

@@ -20,6 +20,8 @@ import { start, temporaryFolder } from "./scope.js";
 
 export const KERNEL_ADDRESS = "10.44.0.1";
 export const WEIR_ADDRESS = "10.44.0.2";
+export const KERNEL_ADDRESS_V6 = "fd44::1";
+export const WEIR_ADDRESS_V6 = "fd44::2";
 export const DEVICE = "weir0";
 
 const UP_TIMEOUT_MS = 90_000;
@@ -27,6 +29,12 @@ const UP_TIMEOUT_MS = 90_000;
 export interface TestHostOptions {
   /** Tables added to host.toml, after state, [api] and [[port]]. */
   readonly tables?: string;
+  /** Lines added to [[port]]. */
+  readonly port?: string;
+  /** weir's addresses in place of the usual two. */
+  readonly addresses?: readonly string[];
+  /** Run in the namespaces before the host starts. */
+  readonly prepare?: readonly string[];
 }
 
 type ExecuteOptions = NonNullable<Parameters<typeof execute>[1]>;
@@ -99,12 +107,15 @@ socket = "${folder}/run/api.sock"
 [[port]]
 name = "lan"
 device = "${DEVICE}"
-addresses = ["${WEIR_ADDRESS}/24"]
+addresses = ${JSON.stringify(options.addresses ?? [`${WEIR_ADDRESS}/24`, `${WEIR_ADDRESS_V6}/64`])}
 kernel_address = "${KERNEL_ADDRESS}/24"
+kernel_address_v6 = "${KERNEL_ADDRESS_V6}/64"
+${options.port ?? ""}
 ${options.tables ?? ""}
 `;
     writeFileSync(join(folder, "host.toml"), hostToml);
     const namespace = await TestNamespace.create();
+    if (options.prepare !== undefined) await namespace.mustExecute(options.prepare);
     const host = new TestHost(namespace, folder, TestHost.#up(namespace, folder));
     await host.ready();
     return host;
@@ -159,9 +170,9 @@ ${options.tables ?? ""}
   }
 
   /** Waits until a TCP port of weir accepts connections from the kernel. */
-  async waitForPort(port: number, timeoutMs?: number): Promise<void> {
+  async waitForPort(port: number, timeoutMs?: number, address = WEIR_ADDRESS): Promise<void> {
     const accepts = async () =>
-      (await this.namespace.execute(["nc", "-z", "-w", "1", WEIR_ADDRESS, String(port)])).code === 0;
+      (await this.namespace.execute(["nc", "-z", "-w", "1", address, String(port)])).code === 0;
     await until(`port ${port}`, accepts, timeoutMs);
   }
 

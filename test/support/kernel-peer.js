@@ -183,12 +183,12 @@ const roles = {
   },
 
   /** Sends a datagram of each size and waits for its echo. */
-  async datagrams({ host, port, sizes }) {
-    const socket = createSocket("udp4");
+  async datagrams({ host, port, sizes, timeoutMs = DATAGRAM_TIMEOUT_MS }) {
+    const socket = createSocket(host.includes(":") ? "udp6" : "udp4");
     const pattern = new Pattern("datagrams");
     for (const [index, size] of sizes.entries()) {
       const message = pattern.at(index, size);
-      const echo = once(socket, "message", { signal: AbortSignal.timeout(DATAGRAM_TIMEOUT_MS) });
+      const echo = once(socket, "message", { signal: AbortSignal.timeout(timeoutMs) });
       socket.send(message, port, host);
       const [data] = await echo.catch(() => {
         throw new Error(`no echo of ${size} bytes`);

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "net/checksum.h"
+#include "net/icmp/icmp_header.h"
 #include "net/ip/ipv4_header.h"
 #include "net/link/ethernet.h"
 #include "net/packet_bytes.h"
@@ -23,18 +24,18 @@ constexpr uint8_t kParameterProblem = 12;
 
 /// An error is not longer than this (RFC 1812 section 4.3.2.3).
 constexpr uint32_t kLongestErrorBytes = 576;
-/// Errors sent, per second and at once (RFC 1812 section 4.3.2.8 asks for a limit).
-constexpr uint32_t kErrorsPerSecond = 1000;
-constexpr uint32_t kErrorBurst = 50;
+/// Code of time exceeded (RFC 792).
+constexpr uint8_t kReassembly = 1;
 
-/// The first 8 bytes of a message as they lie in memory (RFC 792); `rest` depends on the type.
-struct __attribute__((packed)) IcmpHeader {
-  uint8_t type;
-  uint8_t code;
-  uint16_t checksum;
-  uint32_t rest;
-};
-static_assert(sizeof(IcmpHeader) == 8);
+/// RFC 1191 section 7.1: what links are known to take. A router that does not say what the next one
+/// takes is believed to mean the next step below the packet that was too long for it.
+constexpr uint16_t kPlateausBytes[] = {32000, 17914, 8166, 4352, 2002, 1492, 1006, 508, 296, 68};
+
+uint16_t plateau_below(uint16_t packet_bytes) {
+  for (const uint16_t plateau : kPlateausBytes)
+    if (plateau < packet_bytes) return plateau;
+  return 0;
+}
 
 /// A type and code as the 16-bit word that the checksum sums up.
 uint16_t type_word(uint8_t type, uint8_t code) {
@@ -45,12 +46,11 @@ uint16_t type_word(uint8_t type, uint8_t code) {
 
 Icmp::Icmp(const Clock& clock, const Environment& environment, const ip::Routing& routing,
            ip::Output& output, ErrorListener& listener)
-    : clock_(clock),
-      environment_(environment),
+    : environment_(environment),
       routing_(routing),
       output_(output),
       listener_(listener),
-      errors_(kErrorsPerSecond, kErrorBurst) {}
+      errors_(clock, environment) {}
 
 void Icmp::input(const ip::Received& message) {
   rte_mbuf* frame = message.frame;
@@ -104,7 +104,8 @@ void Icmp::answer_echo(const ip::Received& message) {
   header->type = kEchoReply;
   header->code = 0;
   environment_.counters.add(Counter::icmp_echo_replies);
-  output_.send(packet, message.destination, message.source, ip::kProtocolIcmp);
+  output_.send(packet, message.destination, message.source, ip::kProtocolIcmp,
+               {.may_fragment = true});
 }
 
 /// Finds out which flow an error is about. False if it is none of ours.
@@ -138,6 +139,8 @@ bool Icmp::process_error(const ip::Received& message, uint8_t type, uint8_t code
         rte_pktmbuf_mtod_offset(message.frame, const IcmpHeader*, message.transport_offset_bytes);
     error = {ip::DeliveryError::Kind::too_big,
              static_cast<uint16_t>(rte_be_to_cpu_32(header->rest))};
+    if (error.mtu_bytes == 0)
+      error.mtu_bytes = plateau_below(rte_be_to_cpu_16(quoted->total_bytes_be));
   }
   return listener_.on_icmp_error(quoted->protocol, local,
                                  Address::v4(rte_be_to_cpu_32(quoted->destination_be)),
@@ -145,13 +148,22 @@ bool Icmp::process_error(const ip::Received& message, uint8_t type, uint8_t code
 }
 
 void Icmp::send_unreachable(const ip::Received& cause, Unreachable code) {
+  send_error(cause, kDestinationUnreachable, static_cast<uint8_t>(code));
+}
+
+void Icmp::send_reassembly_timeout(const ip::Received& first) {
+  // A fragment of an ICMP error may be among those that waited (RFC 1122 section 3.2.2).
+  const auto* quoted =
+      rte_pktmbuf_mtod_offset(first.frame, const ip::Ipv4Header*, link::kHeaderBytes);
+  if (quoted->protocol == ip::kProtocolIcmp || !routing_.is_local(first.destination)) return;
+  send_error(first, kTimeExceeded, kReassembly);
+}
+
+void Icmp::send_error(const ip::Received& cause, uint8_t type, uint8_t code) {
   // RFC 1122 section 3.2.2 forbids errors about ICMP errors, about packets to a broadcast or
   // multicast address of IP or link, about later fragments and from no single station. The last
   // three have not come this far (ip/input.cc), the first is not UDP nor unknown.
-  if (!errors_.take(clock_.now_us)) {
-    environment_.counters.add(Counter::drop_icmp_rate);
-    return;
-  }
+  if (!errors_.take(cause.source)) return;
   const uint32_t available =
       cause.transport_offset_bytes - link::kHeaderBytes + cause.transport_bytes;
   const uint32_t quoted_bytes = std::min<uint32_t>(
@@ -165,7 +177,7 @@ void Icmp::send_unreachable(const ip::Received& cause, Unreachable code) {
     return;
   }
   auto* header = reinterpret_cast<IcmpHeader*>(start);
-  *header = {kDestinationUnreachable, static_cast<uint8_t>(code), 0, 0};
+  *header = {type, code, 0, 0};
   uint8_t* quote = reinterpret_cast<uint8_t*>(header + 1);
   const void* quoted = rte_pktmbuf_read(cause.frame, link::kHeaderBytes, quoted_bytes, quote);
   if (quoted != quote) std::memcpy(quote, quoted, quoted_bytes);

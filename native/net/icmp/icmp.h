@@ -5,7 +5,7 @@
 #include "net/address.h"
 #include "net/clock.h"
 #include "net/environment.h"
-#include "net/icmp/token_bucket.h"
+#include "net/icmp/error_limit.h"
 #include "net/ip/delivery_error.h"
 #include "net/ip/output.h"
 #include "net/ip/received.h"
@@ -40,17 +40,19 @@ class Icmp {
   /// Answers `cause` with an error, unless the rate limit is reached. `cause` came to our own
   /// address alone; it stays the caller's.
   void send_unreachable(const ip::Received& cause, Unreachable code);
+  /// The fragments behind `first` did not come in time (RFC 1122 section 3.3.2).
+  void send_reassembly_timeout(const ip::Received& first);
 
  private:
+  void send_error(const ip::Received& cause, uint8_t type, uint8_t code);
   void answer_echo(const ip::Received& message);
   bool process_error(const ip::Received& message, uint8_t type, uint8_t code);
 
-  const Clock& clock_;
   Environment environment_;
   const ip::Routing& routing_;
   ip::Output& output_;
   ErrorListener& listener_;
-  TokenBucket errors_;
+  ErrorLimit errors_;
 };
 
 }  // namespace weir::net::icmp

@@ -1,5 +1,7 @@
 #include "net/icmp/icmp.h"
 
+#include <set>
+
 #include "net/testing.h"
 
 namespace weir::net::icmp {
@@ -51,7 +53,7 @@ class IcmpTest : public LayerTest {
  protected:
   static StackConfig config() {
     StackConfig config;
-    config.address = {Address::v4(kOwn), 24};
+    config.addresses = {{Address::v4(kOwn), 24}};
     return config;
   }
   /// What the IP layer would hand up.
@@ -217,12 +219,53 @@ TEST_F(IcmpTest, LimitsTheRateOfErrors) {
   clock_.now_us = 1'000'000;
   const ip::Received cause = received(pattern(10), {}, 17);
   for (int i = 0; i < 200; i++) icmp_.send_unreachable(cause, Unreachable::port);
-  EXPECT_EQ(count(Counter::icmp_errors_tx), 50u);
-  EXPECT_EQ(count(Counter::drop_icmp_rate), 150u);
-  clock_.now_us += 10'000;
+  EXPECT_EQ(count(Counter::icmp_errors_tx), 10u);
+  EXPECT_EQ(count(Counter::drop_icmp_rate), 190u);
+  clock_.now_us += 20'000;
   for (int i = 0; i < 200; i++) icmp_.send_unreachable(cause, Unreachable::port);
-  EXPECT_EQ(count(Counter::icmp_errors_tx), 60u);
+  EXPECT_EQ(count(Counter::icmp_errors_tx), 12u);
   rte_pktmbuf_free(cause.frame);
+}
+
+TEST_F(IcmpTest, LimitsErrorsToAllPeersTogetherAndNotExactly) {
+  clock_.now_us = 1'000'000;
+  std::vector<uint32_t> sent;
+  for (uint64_t seed = 1; seed <= 4; seed++) {
+    SeededRandom random(seed);
+    Environment environment{sink_, random, counters_, headers_->get(), frames_->get()};
+    ErrorLimit limit(clock_, environment);
+    uint32_t allowed = 0;
+    for (uint32_t peer = 0; peer < 1'000; peer++) allowed += limit.take(Address::v4(kFar + peer));
+    EXPECT_LE(allowed, ErrorLimit::kBurst);
+    EXPECT_GE(allowed, ErrorLimit::kBurst / 2);
+    sent.push_back(allowed);
+  }
+  EXPECT_GT(std::set<uint32_t>(sent.begin(), sent.end()).size(), 1u)
+      << "what is left must not be there to be counted";
+}
+
+TEST_F(IcmpTest, EstimatesAnMtuThatARouterDoesNotSay) {
+  Bytes long_packet = ours(6, pattern(1480));
+  input(error(3, 4, long_packet));
+  ASSERT_EQ(listener_.errors.size(), 1u);
+  EXPECT_EQ(listener_.errors[0].error.kind, ip::DeliveryError::Kind::too_big);
+  EXPECT_EQ(listener_.errors[0].error.mtu_bytes, 1492);
+  input(testing::icmp(3, 4, 1300, long_packet));
+  EXPECT_EQ(listener_.errors[1].error.mtu_bytes, 1300);
+}
+
+TEST_F(IcmpTest, TellsThatFragmentsDidNotCome) {
+  const Bytes packet = ipv4(pattern(64), {.fragment = 0x2000});
+  const ip::Received first = {.frame = frame(ethernet(packet)),
+                              .transport_offset_bytes = 34,
+                              .transport_bytes = 64,
+                              .source = Address::v4(kPeer),
+                              .destination = Address::v4(kOwn),
+                              .checksum_known_good = false};
+  icmp_.send_reassembly_timeout(first);
+  ASSERT_EQ(output_.sent.size(), 1u);
+  EXPECT_EQ(output_.sent[0], error(11, 1, packet));
+  rte_pktmbuf_free(first.frame);
 }
 
 TEST_F(IcmpTest, CountsWhenNoBufferIsFree) {

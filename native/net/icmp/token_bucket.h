@@ -7,6 +7,8 @@ namespace weir::net::icmp {
 /// Allows `per_second` on average and `burst` at once.
 class TokenBucket {
  public:
+  /// One that never gives.
+  constexpr TokenBucket() : TokenBucket(1, 0) {}
   constexpr TokenBucket(uint32_t per_second, uint32_t burst)
       : microtokens_per_us_(per_second),
         capacity_microtokens_(uint64_t{burst} * kToken),

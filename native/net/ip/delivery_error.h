@@ -15,7 +15,8 @@ struct DeliveryError {
     too_big,
   };
   Kind kind;
-  /// With too_big: the largest IP packet that link takes; 0 when the router does not say.
+  /// With too_big: the largest IP packet that link takes. Where the router does not say, an
+  /// estimate from the packet's length (RFC 1191 section 5); 0 when there is none.
   uint16_t mtu_bytes = 0;
 };
 

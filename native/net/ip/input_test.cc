@@ -7,11 +7,17 @@ namespace {
 
 using namespace weir::net::testing;
 
+class NoProblems final : public ProblemListener {
+ public:
+  void on_parameter_problem(const Received&, uint8_t, uint32_t, bool) override { ADD_FAILURE(); }
+  void on_reassembly_timeout(const Received&) override { ADD_FAILURE(); }
+};
+
 class IpInputTest : public LayerTest {
  protected:
   static StackConfig config(uint8_t prefix_bits = 24) {
     StackConfig config;
-    config.address = {Address::v4(kOwn), prefix_bits};
+    config.addresses = {{Address::v4(kOwn), prefix_bits}};
     return config;
   }
   /// Gives a frame to the layer; what it lets through is in incoming_ and transport_.
@@ -36,8 +42,9 @@ class IpInputTest : public LayerTest {
     return packet;
   }
 
+  NoProblems problems_;
   Routing routing_{config()};
-  Input input_{environment_, routing_};
+  Input input_{clock_, environment_, routing_, problems_};
   Incoming incoming_{};
   Bytes transport_;
   uint32_t first_segment_bytes_ = 0;
@@ -170,49 +177,8 @@ TEST_F(IpInputTest, DropsImpossibleSources) {
   EXPECT_TRUE(receive_packet(ipv4(pattern(9), {.source = kFar})));
 }
 
-TEST_F(IpInputTest, DropsFragments) {
-  for (const uint16_t fragment : {0x2000, 0x0001, 0x1fff, 0x2001})
-    EXPECT_FALSE(receive_packet(ipv4(pattern(16), {.fragment = fragment})));
-  EXPECT_EQ(count(Counter::drop_ip_fragment), 4u);
+TEST_F(IpInputTest, TakesWhatMayOnlyNotBeFragmented) {
   EXPECT_TRUE(receive_packet(ipv4(pattern(16), {.fragment = 0x4000})));
-}
-
-TEST(RoutingTest, FindsTheNextHop) {
-  StackConfig config;
-  config.address = {Address::v4(kOwn), 24};
-  Address hop;
-  {
-    const Routing routing(config);
-    EXPECT_TRUE(routing.next_hop(Address::v4(kPeer), hop));
-    EXPECT_EQ(hop, Address::v4(kPeer));
-    EXPECT_FALSE(routing.next_hop(Address::v4(kFar), hop)) << "there is no gateway";
-  }
-  config.gateway = Address::v4(kGateway);
-  const Routing routing(config);
-  EXPECT_TRUE(routing.next_hop(Address::v4(kFar), hop));
-  EXPECT_EQ(hop, Address::v4(kGateway));
-  for (const uint32_t destination :
-       {kOwn, 0u, 0x7f000001u, 0xe0000001u, 0xffffffffu, 0x0a0000ffu, 0x0a000000u})
-    EXPECT_FALSE(routing.next_hop(Address::v4(destination), hop)) << destination;
-  EXPECT_FALSE(routing.next_hop(Address{}, hop));
-}
-
-TEST(RoutingTest, ShortAndLongPrefixes) {
-  StackConfig config;
-  config.address = {Address::v4(kOwn), 31};
-  const Routing pair(config);
-  EXPECT_TRUE(pair.is_neighbor(Address::v4(0x0a000000)));
-  EXPECT_FALSE(pair.is_broadcast(Address::v4(kOwn)));
-  EXPECT_FALSE(pair.is_on_link(Address::v4(kPeer)));
-  config.address.prefix_bits = 32;
-  config.gateway = Address::v4(kGateway);
-  const Routing single(config);
-  EXPECT_TRUE(single.is_neighbor(Address::v4(kGateway))) << "a gateway outside of the prefix";
-  EXPECT_FALSE(single.is_neighbor(Address::v4(kPeer)));
-  config.address.prefix_bits = 0;
-  const Routing all(config);
-  EXPECT_TRUE(all.is_neighbor(Address::v4(kFar)));
-  EXPECT_TRUE(all.is_broadcast(Address::v4(0xffffffff)));
 }
 
 }  // namespace

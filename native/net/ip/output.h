@@ -10,6 +10,7 @@ namespace weir::net::ip {
 inline constexpr uint8_t kProtocolIcmp = 1;
 inline constexpr uint8_t kProtocolTcp = 6;
 inline constexpr uint8_t kProtocolUdp = 17;
+inline constexpr uint8_t kProtocolIcmpV6 = 58;
 
 /// What a packet carries besides addresses and protocol.
 struct SendOptions {
@@ -17,6 +18,8 @@ struct SendOptions {
   uint8_t hop_limit = 0;
   /// The two bits of RFC 3168 section 5: 0 not ECN-capable, 2 ECT(0).
   uint8_t ecn = 0;
+  /// A packet longer than the path takes goes out in fragments; else it is dropped.
+  bool may_fragment = false;
 };
 
 /// The way down from a transport: adds the IP and link headers, finds the next hop, and transmits.

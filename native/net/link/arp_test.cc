@@ -18,11 +18,23 @@ class IgnoringListener final : public UnreachableListener {
   void on_unreachable(const rte_mbuf*) override {}
 };
 
+class KeepingAddressListener final : public AddressListener {
+ public:
+  void on_address(const Address& address, AddressChange change) override {
+    if (change == AddressChange::assigned) assigned.push_back(address);
+    if (change == AddressChange::duplicate) duplicates.push_back(address);
+    if (change == AddressChange::contested) contested.push_back(address);
+  }
+  std::vector<Address> assigned;
+  std::vector<Address> duplicates;
+  std::vector<Address> contested;
+};
+
 class ArpTest : public LayerTest {
  protected:
   static StackConfig config() {
     StackConfig config;
-    config.address = {Address::v4(kOwn), 24};
+    config.addresses = {{Address::v4(kOwn), 24}};
     return config;
   }
   void input(std::span<const uint8_t> packet, std::initializer_list<size_t> segments = {}) {
@@ -31,10 +43,11 @@ class ArpTest : public LayerTest {
   State state(uint32_t address) const { return neighbors_.state_of(Address::v4(address)); }
 
   IgnoringListener listener_;
+  KeepingAddressListener addresses_;
   ip::Routing routing_{config()};
   Ethernet ethernet_{kOwnLink, environment_};
   NeighborCache neighbors_{{}, clock_, environment_, ethernet_, listener_};
-  link::Arp arp_{clock_, environment_, routing_, ethernet_, neighbors_};
+  link::Arp arp_{clock_, environment_, routing_, ethernet_, neighbors_, addresses_};
 };
 
 TEST_F(ArpTest, AnswersARequestForOurAddressAndLearnsWhoAsked) {
@@ -154,12 +167,70 @@ TEST_F(ArpTest, DefendsItsAddressOnceInTenSeconds) {
   for (int i = 0; i < 3; i++) input(claim);
   EXPECT_EQ(sink_.sent.size(), 1u);
   EXPECT_EQ(count(Counter::arp_conflicts), 3u);
+  EXPECT_EQ(addresses_.contested.size(), 1u);
   clock_.now_us += 10 * kSecondUs;
   input(claim);
   EXPECT_EQ(sink_.sent.size(), 2u);
   input(arp({.sender_link = kOwnLink, .sender = kOwn, .target = kOwn}));
   EXPECT_EQ(count(Counter::arp_conflicts), 4u) << "our own announcement is no conflict";
   EXPECT_EQ(neighbors_.size(), 0u);
+}
+
+/// An address that is asked for before it is used (RFC 5227 section 2.1).
+class ArpProbeTest : public ArpTest {
+ protected:
+  ArpProbeTest() {
+    ip::LocalAddress& own = *routing_.find(Address::v4(kOwn));
+    own.state = ip::LocalAddress::State::tentative;
+    routing_.commit();
+  }
+  void advance(uint64_t us) {
+    const uint64_t end = clock_.now_us + us;
+    while (arp_.next_deadline_us() <= end) {
+      clock_.now_us = std::max(clock_.now_us, arp_.next_deadline_us());
+      arp_.run_timers();
+    }
+    clock_.now_us = end;
+  }
+  bool is_ours() const { return routing_.is_local(Address::v4(kOwn)); }
+  static Bytes probe() {
+    return ethernet(arp({.sender_link = kOwnLink, .sender = 0, .target = kOwn}), kTypeArp,
+                    kBroadcast, kOwnLink);
+  }
+};
+
+TEST_F(ArpProbeTest, AsksThreeTimesBeforeItUsesAnAddress) {
+  advance(3 * kSecondUs);
+  EXPECT_FALSE(is_ours());
+  input(arp());
+  advance(5 * kSecondUs);
+  EXPECT_TRUE(is_ours());
+  ASSERT_GE(sink_.sent.size(), 4u);
+  for (int i = 0; i < 3; i++) EXPECT_EQ(sink_.sent[i], probe());
+  EXPECT_EQ(sink_.sent[3], ethernet(arp({.sender_link = kOwnLink, .sender = kOwn, .target = kOwn}),
+                                    kTypeArp, kBroadcast, kOwnLink));
+  EXPECT_EQ(addresses_.assigned.size(), 1u);
+}
+
+TEST_F(ArpProbeTest, AnAnswerSaysThatItIsTaken) {
+  advance(2 * kSecondUs);
+  input(arp({.operation = 2, .sender = kOwn, .target_link = kOwnLink, .target = 0}));
+  EXPECT_EQ(addresses_.duplicates.size(), 1u);
+  EXPECT_EQ(count(Counter::arp_conflicts), 1u);
+  sink_.clear();
+  advance(59 * kSecondUs);
+  input(arp());
+  EXPECT_TRUE(sink_.sent.empty()) << "it is not ours to answer for";
+  advance(10 * kSecondUs);
+  EXPECT_TRUE(is_ours()) << "asked again after a minute";
+}
+
+TEST_F(ArpProbeTest, SoDoesAnotherOnesProbeButNotOurOwn) {
+  advance(2 * kSecondUs);
+  input(arp({.sender_link = kOwnLink, .sender = 0}));
+  EXPECT_TRUE(addresses_.duplicates.empty());
+  input(arp({.sender = 0}));
+  EXPECT_EQ(addresses_.duplicates.size(), 1u);
 }
 
 TEST_F(ArpTest, CountsWhenNoBufferIsFree) {

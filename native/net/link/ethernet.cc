@@ -3,32 +3,56 @@
 #include <rte_byteorder.h>
 #include <rte_mbuf.h>
 
+#include <cstring>
+
 #include "net/packet_bytes.h"
 
 namespace weir::net::link {
 
-Ethernet::Ethernet(const LinkAddress& own, const Environment& environment)
-    : own_(own), environment_(environment) {}
+Ethernet::Ethernet(const LinkAddress& own, const Environment& environment, uint16_t vlan_id)
+    : own_(own), environment_(environment), vlan_id_(vlan_id) {}
 
 bool Ethernet::receive(rte_mbuf* frame, Incoming& incoming) {
-  if (!pull_up(frame, kHeaderBytes)) [[unlikely]] {
-    environment_.counters.add(Counter::drop_link_short);
+  const auto drop = [&](Counter reason) {
+    environment_.counters.add(reason);
     rte_pktmbuf_free(frame);
     return false;
-  }
+  };
+  if (!pull_up(frame, kHeaderBytes)) [[unlikely]]
+    return drop(Counter::drop_link_short);
   const auto* header = rte_pktmbuf_mtod(frame, const EthernetHeader*);
   const bool to_group = is_group(header->destination);
-  if (!to_group && header->destination != own_) [[unlikely]] {
-    environment_.counters.add(Counter::drop_link_foreign);
-    rte_pktmbuf_free(frame);
-    return false;
+  if (!to_group && header->destination != own_) [[unlikely]]
+    return drop(Counter::drop_link_foreign);
+  uint16_t type = rte_be_to_cpu_16(header->type_be);
+  if (type == kTypeVlan) [[unlikely]] {
+    if (!pull_up(frame, sizeof(VlanHeader))) return drop(Counter::drop_link_short);
+    // Number 0 says priority only: the frame belongs to no VLAN (IEEE 802.1Q section 9.6).
+    const auto* tagged = rte_pktmbuf_mtod(frame, const VlanHeader*);
+    if ((rte_be_to_cpu_16(tagged->tag_be) & 0x0fff) != vlan_id_)
+      return drop(Counter::drop_link_vlan);
+    type = rte_be_to_cpu_16(tagged->type_be);
+    if (!take_tag_out(frame)) return drop(Counter::drop_link_vlan);
+  } else if (vlan_id_ != 0) [[unlikely]] {
+    return drop(Counter::drop_link_vlan);
   }
-  incoming = {rte_be_to_cpu_16(header->type_be), to_group};
+  incoming = {type, to_group};
   return true;
 }
 
+/// The layers above find their header at one place. False when others hold the frame and so it must
+/// not be changed.
+bool Ethernet::take_tag_out(rte_mbuf* frame) {
+  if (!is_head_writable(frame)) return false;
+  constexpr uint32_t kTagBytes = sizeof(VlanHeader) - kHeaderBytes;
+  auto* bytes = rte_pktmbuf_mtod(frame, uint8_t*);
+  std::memmove(bytes + kTagBytes, bytes, 2 * sizeof(LinkAddress));
+  return rte_pktmbuf_adj(frame, kTagBytes) != nullptr;
+}
+
 void Ethernet::transmit(rte_mbuf* packet, const LinkAddress& destination, uint16_t type) {
-  auto* header = reinterpret_cast<EthernetHeader*>(rte_pktmbuf_prepend(packet, kHeaderBytes));
+  const uint16_t header_bytes = vlan_id_ == 0 ? kHeaderBytes : sizeof(VlanHeader);
+  auto* header = reinterpret_cast<EthernetHeader*>(rte_pktmbuf_prepend(packet, header_bytes));
   if (header == nullptr) [[unlikely]] {
     environment_.counters.add(Counter::drop_no_headroom);
     rte_pktmbuf_free(packet);
@@ -36,8 +60,15 @@ void Ethernet::transmit(rte_mbuf* packet, const LinkAddress& destination, uint16
   }
   header->destination = destination;
   header->source = own_;
-  header->type_be = rte_cpu_to_be_16(type);
-  packet->l2_len = kHeaderBytes;
+  if (vlan_id_ == 0) [[likely]] {
+    header->type_be = rte_cpu_to_be_16(type);
+  } else {
+    auto* tagged = reinterpret_cast<VlanHeader*>(header);
+    tagged->tag_type_be = rte_cpu_to_be_16(kTypeVlan);
+    tagged->tag_be = rte_cpu_to_be_16(vlan_id_);
+    tagged->type_be = rte_cpu_to_be_16(type);
+  }
+  packet->l2_len = header_bytes;
   environment_.sink.transmit(packet);
 }
 

@@ -11,6 +11,7 @@ using LinkAddress = std::array<uint8_t, 6>;
 inline constexpr LinkAddress kBroadcast = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 inline constexpr uint16_t kTypeIpv4 = 0x0800;
 inline constexpr uint16_t kTypeArp = 0x0806;
+inline constexpr uint16_t kTypeVlan = 0x8100;
 inline constexpr uint16_t kTypeIpv6 = 0x86dd;
 
 /// An Ethernet II header as it lies in memory; the type is in network byte order.
@@ -23,10 +24,22 @@ static_assert(sizeof(EthernetHeader) == 14);
 
 inline constexpr uint32_t kHeaderBytes = sizeof(EthernetHeader);
 
+/// A header with the tag of IEEE 802.1Q as it lies in memory.
+struct __attribute__((packed)) VlanHeader {
+  LinkAddress destination;
+  LinkAddress source;
+  uint16_t tag_type_be;
+  /// Three bits of priority, one of eligibility to be dropped, twelve of the VLAN's number.
+  uint16_t tag_be;
+  uint16_t type_be;
+};
+static_assert(sizeof(VlanHeader) == 18);
+
 /// Whether an address names more than one station (broadcast included): the I/G bit of IEEE 802.
 inline bool is_group(const LinkAddress& address) { return (address[0] & 1) != 0; }
 
-/// Ethernet II framing (RFC 894).
+/// Ethernet II framing (RFC 894), with the tag of one VLAN or with none. Above here nobody sees the
+/// tag: it is taken out of what comes in.
 class Ethernet {
  public:
   struct Incoming {
@@ -35,7 +48,8 @@ class Ethernet {
     bool to_group;
   };
 
-  Ethernet(const LinkAddress& own, const Environment& environment);
+  /// `vlan_id` 0: frames carry no tag.
+  Ethernet(const LinkAddress& own, const Environment& environment, uint16_t vlan_id = 0);
 
   /// Looks at a received frame. False: it is none of ours; it has been counted and freed.
   bool receive(rte_mbuf* frame, Incoming& incoming);
@@ -44,8 +58,11 @@ class Ethernet {
   const LinkAddress& own() const { return own_; }
 
  private:
+  bool take_tag_out(rte_mbuf* frame);
+
   LinkAddress own_;
   Environment environment_;
+  uint16_t vlan_id_;
 };
 
 }  // namespace weir::net::link

@@ -103,6 +103,40 @@ bool NeighborCache::overhear(const Address& neighbor, const LinkAddress& link_ad
   return true;
 }
 
+void NeighborCache::note(const Address& neighbor, const LinkAddress& link_address,
+                         Resolver& resolver) {
+  uint32_t index = find_current(neighbor);
+  if (index != kNone) return update(index, link_address);
+  index = enter(neighbor, resolver);
+  if (index != kNone) entries_[index].link_address = link_address;
+}
+
+bool NeighborCache::advertise(const Address& neighbor, const LinkAddress* link_address,
+                              bool is_solicited, bool overrides) {
+  const uint32_t index = find(neighbor);
+  if (index == kNone) return false;
+  Entry& entry = entries_[index];
+  if (entry.state == State::incomplete) {
+    if (link_address == nullptr) return true;
+    set_reachable(index, *link_address);
+    if (!is_solicited) entry.state = State::stale;
+    return true;
+  }
+  const bool differs = link_address != nullptr && *link_address != entry.link_address;
+  if (differs && !overrides) {
+    // Two stations say that they are it: the one that is known is used on, and asked.
+    if (entry.state == State::reachable) entry.state = State::stale;
+    return true;
+  }
+  const LinkAddress known = differs ? *link_address : entry.link_address;
+  if (is_solicited) {
+    set_reachable(index, known);
+  } else if (differs) {
+    update(index, known);
+  }
+  return true;
+}
+
 /// What a neighbor says unasked changes its entry but does not prove that we reach it there (RFC
 /// 4861 section 7.2.5).
 void NeighborCache::update(uint32_t index, const LinkAddress& link_address) {

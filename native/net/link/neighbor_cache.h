@@ -73,6 +73,14 @@ class NeighborCache {
   /// if there is none.
   bool overhear(const Address& neighbor, const LinkAddress& link_address);
 
+  /// The neighbor said its address while it asked for something (RFC 4861 sections 7.2.3, 6.2.6 and
+  /// 6.3.4): it is entered if it is new, but nothing proves that we reach it.
+  void note(const Address& neighbor, const LinkAddress& link_address, Resolver& resolver);
+  /// A neighbor advertisement (RFC 4861 section 7.2.5), without a link address where it named none.
+  /// False if there is no entry that it could be about.
+  bool advertise(const Address& neighbor, const LinkAddress* link_address, bool is_solicited,
+                 bool overrides);
+
   void run_timers();
   uint64_t next_deadline_us() const;
 

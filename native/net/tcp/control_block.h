@@ -110,8 +110,8 @@ struct alignas(64) ControlBlock : Connection {
     uint64_t reorder_at_us;
   };
   uint64_t delayed_ack_at_us = UINT64_MAX;
-  /// FIN-WAIT-2.
-  uint64_t give_up_at_us = UINT64_MAX;
+  /// The end of FIN-WAIT-2, or the next look whether the peer is still there.
+  uint64_t idle_at_us = UINT64_MAX;
 
   ReorderQueue reorder;
   uint32_t iss = 0;
@@ -125,6 +125,12 @@ struct alignas(64) ControlBlock : Connection {
   uint32_t progress_ms = 0;
   uint32_t ts_recent_ms = 0;
   uint32_t challenge_ms = 0;
+  /// The last segment of the peer.
+  uint32_t heard_ms = 0;
+  /// The present receive buffer, and since when and from which sequence number its use is watched.
+  uint32_t receive_limit_bytes = 0;
+  uint32_t watch_seq = 0;
+  uint32_t watch_ms = 0;
   /// The phase ends when this is acknowledged.
   uint32_t recover = 0;
   uint32_t tail_probe_end = 0;

@@ -45,7 +45,7 @@ TEST_F(HandshakeTest, passive_open_without_options) {
 
 TEST_F(HandshakeTest, window_of_a_syn_is_not_scaled) {
   StackConfig config = small();
-  config.receive_buffer_bytes = 256 * 1024;
+  config.receive_buffer_bytes = config.first_receive_buffer_bytes = 256 * 1024;
   start(config);
   Peer peer(*this, {.window_scale = 7});
   peer.send(kSyn);
@@ -358,6 +358,7 @@ TEST_F(HandshakeTest, the_handler_refuses_a_connection) {
 TEST_F(HandshakeTest, half_open_connections_are_bounded) {
   StackConfig config = small();
   config.max_half_open = 4;
+  config.syn_cookies = false;
   start(config);
   std::deque<Peer> peers;
   for (uint16_t i = 0; i < 5; i++) {

@@ -199,10 +199,19 @@ void Tcp::State::take_acknowledgement(ControlBlock& block, const Segment& segmen
     if (block.snd_nxt == ack) block.cursor = {};
     block.probes = 0;
     block.retries = 0;
+    block.progress_ms = now_ms();
     measure_round_trip(block, segment, news);
   } else if (!block.sack_permitted && block.phase != Phase::loss) {
     if (block.duplicates < 255) block.duplicates++;
     news.delivered += block.mss_bytes;
+  }
+
+  if (block.sack_permitted && !advances && !news.sacked) {
+    // Nothing arrived by it. At most it tells that something arrived twice.
+    if (block.ecn && segment.has(kEce)) take_congestion_mark(block, pipe_before);
+    second_thoughts(block, segment, advances, news);
+    if (block.queue.bytes() != 0) want_output(block);
+    return;
   }
 
   // Nothing is marked, nothing is being repaired, and it moves SND.UNA: what nearly all are.
@@ -433,7 +442,7 @@ void Tcp::State::on_retransmit_timeout(ControlBlock& block) {
   uint8_t limit = block.state == tcp::State::syn_sent       ? kMaxSynRetries
                   : block.state == tcp::State::syn_received ? kMaxSynAckRetries
                                                             : kMaxRetries;
-  if (block.retries >= limit) {
+  if (block.retries >= limit || outlasts_user(block)) {
     finish(block, CloseReason::timed_out);
     return;
   }
@@ -450,6 +459,12 @@ void Tcp::State::on_retransmit_timeout(ControlBlock& block) {
     on_persist(block);
     return;
   }
+  // The path may have become narrower without a word, or one that was lost: RFC 8899 section 4.3.
+  fit_path(block);
+  if (block.retries == kBlackHoleRetries && block.mss_bytes > kBaseMss)
+    shrink_segments(block, kBaseMss);
+  else if (block.retries == 2 * kBlackHoleRetries)
+    shrink_segments(block, kDefaultMss);
   // Sacked bytes at the front would be acknowledged: the peer has thrown them away (RFC 2018
   // section 8).
   bool reneged = block.board.head()->sacked;
@@ -474,7 +489,7 @@ void Tcp::State::on_retransmit_timeout(ControlBlock& block) {
 /// apart.
 void Tcp::State::on_persist(ControlBlock& block) {
   if (block.queue.bytes() == 0) return;
-  if (block.probes >= kMaxProbes) {
+  if (block.probes >= kMaxProbes || outlasts_user(block)) {
     finish(block, CloseReason::timed_out);
     return;
   }

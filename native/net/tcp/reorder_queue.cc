@@ -112,12 +112,14 @@ void ReorderQueue::clear(ReorderPool& pool) {
   while (head_ != nullptr) pop(pool);
 }
 
-uint32_t ReorderQueue::report(SackBlock* blocks, uint32_t capacity) const {
+uint32_t ReorderQueue::report(uint32_t acknowledged, SackBlock* blocks, uint32_t capacity) const {
   const EarlyRun* newest[kMaxSackBlocks];
   uint32_t count = 0;
   capacity = std::min(capacity, kMaxSackBlocks);
   for (const EarlyRun* run = head_; run != nullptr; run = run->next) {
-    if (run->start == run->end) continue;  // a FIN alone is no byte to report
+    // A FIN alone is no byte to report; and what is next but found the handler without room may
+    // have to be sent again.
+    if (run->start == run->end || seq_le(run->start, acknowledged)) continue;
     uint32_t at = count;
     while (at > 0 && newest[at - 1]->stamp < run->stamp) at--;
     if (at >= capacity) continue;

@@ -65,9 +65,9 @@ class ReorderQueue {
   bool ready(ReorderPool& pool, uint32_t expected, Ready& ready);
   void pop(ReorderPool& pool);
   void clear(ReorderPool& pool);
-  /// The runs as SACK blocks, the one that changed last first (RFC 2018 section 4). Returns how
-  /// many, at most `capacity`.
-  uint32_t report(SackBlock* blocks, uint32_t capacity) const;
+  /// The runs beyond `acknowledged` as SACK blocks, the one that changed last first (RFC 2018
+  /// section 4). Returns how many, at most `capacity`.
+  uint32_t report(uint32_t acknowledged, SackBlock* blocks, uint32_t capacity) const;
 
  private:
   EarlyRun* head_ = nullptr;

@@ -113,12 +113,15 @@ void Tcp::State::input_closed(const Segment& segment) {
 }
 
 /// RFC 9293 section 3.10.7.2.
-void Tcp::State::input_listen(const Segment& segment, Listener& listener, const uint32_t* beyond) {
+void Tcp::State::input_listen(Segment& segment, Listener& listener, const uint32_t* beyond) {
   if (segment.has(kRst)) {
     counters.add(Counter::drop_tcp_state);
     return;
   }
-  if (segment.has(kAck)) return input_closed(segment);
+  if (segment.has(kAck)) {
+    if (now_us < cookies_until_us && input_cookie(segment, listener)) return;
+    return input_closed(segment);
+  }
   if (!segment.has(kSyn) || segment.has(kFin) || segment.remote.port == 0) {
     counters.add(Counter::drop_tcp_state);
     return;
@@ -129,8 +132,11 @@ void Tcp::State::input_listen(const Segment& segment, Listener& listener, const 
     return;
   }
   if (half_open >= config.max_half_open) {
-    counters.add(Counter::drop_tcp_backlog);
-    return;
+    if (!config.syn_cookies) {
+      counters.add(Counter::drop_tcp_backlog);
+      return;
+    }
+    return answer_with_cookie(segment);
   }
   if (!listener.events->on_knock(listener.tag, segment.remote)) {
     counters.add(Counter::drop_tcp_refused);
@@ -161,6 +167,80 @@ void Tcp::State::input_listen(const Segment& segment, Listener& listener, const 
   start_timer(*block, LossTimer::timeout);
 }
 
+/// More connections are being opened than are kept: the answer carries what would have been (RFC
+/// 4987 section 3.6).
+void Tcp::State::answer_with_cookie(const Segment& segment) {
+  ControlBlock answer;
+  answer.local = segment.local;
+  answer.remote = segment.remote;
+  answer.state = tcp::State::syn_received;
+  answer.rcv_nxt = segment.sequence + 1;
+  take_options(answer, segment);
+  CookieTerms terms{.mss_bytes = answer.mss_bytes};
+  if (answer.timestamps) {
+    terms.timestamps = true;
+    terms.sack_permitted = answer.sack_permitted;
+    terms.window_scaling = answer.window_scaling;
+    terms.window_scale = answer.send_scale;
+    answer.ecn = terms.ecn = segment.has(kEce) && segment.has(kCwr);
+    uint32_t now = timestamp_now(timestamp_offset(segment.remote));
+    answer.ts_offset = SynCookie::timestamp(now, terms) - timestamp_now(0);
+  } else {
+    answer.sack_permitted = answer.window_scaling = false;
+  }
+  answer.iss = answer.snd_nxt =
+      cookie.sequence(now_us, segment.local, segment.remote, segment.sequence, terms);
+  cookies_until_us = now_us + 2 * SynCookie::kPeriodUs;
+  counters.add(Counter::tcp_cookies_tx);
+  send_syn(answer);
+}
+
+/// The third segment of a handshake of which nothing was kept. False if it is none.
+bool Tcp::State::input_cookie(Segment& segment, Listener& listener) {
+  if (segment.has(kSyn) || segment.has(kRst) || !output.is_local(segment.local.address))
+    return false;
+  const Options& options = segment.options;
+  auto terms = cookie.check(now_us, segment.local, segment.remote, segment.sequence - 1,
+                            segment.acknowledgement - 1,
+                            options.has_timestamp ? &options.timestamp_echo : nullptr);
+  if (!terms) {
+    counters.add(Counter::drop_tcp_cookie);
+    return false;
+  }
+  if (!listener.events->on_knock(listener.tag, segment.remote)) {
+    counters.add(Counter::drop_tcp_refused);
+    return false;
+  }
+  ControlBlock* block = create(segment.local, segment.remote, segment.hash);
+  if (block == nullptr) {
+    counters.add(Counter::drop_tcp_limit);
+    return true;
+  }
+  counters.add(Counter::tcp_cookies_taken);
+  half_open++;
+  block->state = tcp::State::syn_received;
+  block->events = listener.events;
+  block->listener_tag = listener.tag;
+  block->iss = block->snd_una = segment.acknowledgement - 1;
+  block->snd_nxt = segment.acknowledgement;
+  block->irs = segment.sequence - 1;
+  block->rcv_nxt = block->last_ack_sent = segment.sequence;
+  block->rcv_edge = block->rcv_nxt + std::min<uint32_t>(0xffff, config.receive_buffer_bytes);
+  block->mss_bytes = std::min(terms->mss_bytes, our_mss(segment.remote.address));
+  block->timestamps = terms->timestamps;
+  if (terms->timestamps) {
+    block->ts_recent = options.timestamp;
+    block->ts_recent_ms = now_ms();
+  }
+  block->sack_permitted = terms->sack_permitted;
+  block->ecn = terms->ecn;
+  block->window_scaling = terms->window_scaling;
+  block->send_scale = terms->window_scale;
+  block->receive_scale = terms->window_scaling ? receive_scale : 0;
+  input_connection(*block, segment);
+  return true;
+}
+
 /// What the peer's SYN says it can do.
 void Tcp::State::take_options(ControlBlock& block, const Segment& segment) {
   const Options& options = segment.options;
@@ -177,7 +257,7 @@ void Tcp::State::take_options(ControlBlock& block, const Segment& segment) {
   block.receive_scale = options.has_window_scale ? receive_scale : 0;
 }
 
-void Tcp::State::input_time_wait(uint32_t slot, const Segment& segment) {
+void Tcp::State::input_time_wait(uint32_t slot, Segment& segment) {
   TimeWaitRecord& record = time_wait[slot];
   // RFC 1337: a reset must not cut TIME-WAIT short.
   if (segment.has(kRst)) {
@@ -269,7 +349,7 @@ bool Tcp::State::establish(ControlBlock& block) {
   if (block.state == tcp::State::syn_received) half_open--;
   bool retried = block.retries > 0;
   // Karn's algorithm: a SYN that was repeated is not timed.
-  if (!retried) {
+  if (!retried && block.opened_us != 0) {
     auto rtt_us = static_cast<uint32_t>(std::max<uint64_t>(now_us - block.opened_us, 1));
     block.round_trip.sample(rtt_us);
     block.rack.measure(rtt_us, now_ms());
@@ -279,6 +359,12 @@ bool Tcp::State::establish(ControlBlock& block) {
   block.loss_at_us = UINT64_MAX;
   block.reorder_at_us = UINT64_MAX;
   block.recover = block.snd_una;
+  block.heard_ms = block.progress_ms = now_ms();
+  block.receive_limit_bytes =
+      std::min(config.first_receive_buffer_bytes, config.receive_buffer_bytes);
+  block.watch_seq = block.rcv_nxt;
+  block.watch_ms = now_ms();
+  start_keep_alive(block);
   block.round_trip.reset_backoff();
   if (block.timestamps)
     block.mss_bytes = static_cast<uint16_t>(block.mss_bytes - kTimestampOptionBytes);
@@ -402,6 +488,9 @@ void Tcp::State::input_connection(ControlBlock& block, Segment& segment) {
     return challenge(block);
   }
 
+  // The peer lives.
+  block.heard_ms = now_ms();
+
   // Fifth: ACK.
   if (!segment.has(kAck)) {
     counters.add(Counter::drop_tcp_state);
@@ -431,23 +520,24 @@ void Tcp::State::input_connection(ControlBlock& block, Segment& segment) {
     block.ts_recent_ms = now_ms();
   }
 
+  bool advances = seq_gt(segment.acknowledgement, block.snd_una);
   take_acknowledgement(block, segment);
   if (block.state == tcp::State::dead) return;
-  take_window(block, segment);
+  take_window(block, segment, advances);
 
   // RFC 9293 section 3.10.7.4, fifth: what the acknowledgement of our FIN means.
   if (block.fin_acknowledged()) {
     if (block.state == tcp::State::fin_wait_1) {
       block.state = tcp::State::fin_wait_2;
-      block.give_up_at_us = now_us + kFinWait2Us;
-      arm(block, block.give_up_at_us);
+      block.idle_at_us = now_us + kFinWait2Us;
+      arm(block, block.idle_at_us);
     } else if (block.state == tcp::State::closing) {
       return enter_time_wait(block);
     } else if (block.state == tcp::State::last_ack) {
       return finish(block, CloseReason::finished);
     }
   }
-  if (block.state == tcp::State::fin_wait_2) block.give_up_at_us = now_us + kFinWait2Us;
+  if (block.state == tcp::State::fin_wait_2) block.idle_at_us = now_us + kFinWait2Us;
 
   // RFC 3168 section 6.1.3: congestion is echoed until the peer says that it has heard.
   if (block.ecn) [[unlikely]] {
@@ -487,8 +577,13 @@ bool Tcp::State::check_acknowledgement(ControlBlock& block, const Segment& segme
 }
 
 /// RFC 9293 section 3.10.7.4: the newest segment's window counts.
-void Tcp::State::take_window(ControlBlock& block, const Segment& segment) {
-  if (!(seq_lt(block.snd_wl1, segment.sequence) ||
+///
+/// The window counts from the acknowledgement beside it. So one that advances brings its window
+/// along even from an older segment, or what was offered would move with it; and one that is behind
+/// brings none.
+void Tcp::State::take_window(ControlBlock& block, const Segment& segment, bool advances) {
+  if (seq_lt(segment.acknowledgement, block.snd_una)) return;
+  if (!(advances || seq_lt(block.snd_wl1, segment.sequence) ||
         (block.snd_wl1 == segment.sequence && seq_le(block.snd_wl2, segment.acknowledgement))))
     return;
   uint32_t before = block.snd_wnd;
@@ -512,9 +607,13 @@ void Tcp::State::take_window(ControlBlock& block, const Segment& segment) {
   if (block.queue.bytes() != 0) want_output(block);
 }
 
-/// The next acknowledgement reports bytes that came again (RFC 2883 section 4).
+/// The next acknowledgement reports bytes that came again (RFC 2883 section 4): of this connection,
+/// as far as one can tell, and not long ago.
 void Tcp::State::note_duplicate(ControlBlock& block, uint32_t start, uint32_t end) {
-  if (block.sack_permitted && start != end) block.duplicate = {start, end};
+  if (!block.sack_permitted || start == end || seq_le(start, block.irs) ||
+      seq_lt(start, block.rcv_nxt - block.receive_limit_bytes))
+    return;
+  block.duplicate = {start, end};
 }
 
 /// Shows text to the handler. False when it has no room (then nothing happened) or has ended the
@@ -532,7 +631,20 @@ bool Tcp::State::deliver(ControlBlock& block, const Payload& payload) {
     return false;
   }
   counters.add(Counter::tcp_rx_bytes, payload.length_bytes);
+  if (block.rcv_nxt - block.watch_seq >= block.receive_limit_bytes / 2) widen(block);
   return true;
+}
+
+/// Half a buffer came since the last look. A peer that needed no more than a round trip for it is
+/// held back by the window: it gets twice as much, unless the handler does not keep up.
+void Tcp::State::widen(ControlBlock& block) {
+  uint32_t round_trip_ms = block.round_trip.smoothed_us() / 1000 + 1;
+  if (now_ms() - block.watch_ms <= round_trip_ms &&
+      block.unconsumed_bytes <= block.receive_limit_bytes / 2)
+    block.receive_limit_bytes =
+        std::min(2 * block.receive_limit_bytes, config.receive_buffer_bytes);
+  block.watch_seq = block.rcv_nxt;
+  block.watch_ms = now_ms();
 }
 
 /// Delivers text that is next, keeps what is early. True when a FIN is next.
@@ -597,7 +709,9 @@ bool Tcp::State::take_data(ControlBlock& block, Segment& segment) {
   }
   want_output(block);
   // RFC 9293 section 3.8.6.3: at least every second full segment, the others after a while.
-  if (++block.unacknowledged_segments >= 2 || fin) {
+  // A packet that was cut or merged on its way here counts as what it was cut into.
+  block.unacknowledged_segments += segment.payload_bytes > block.mss_bytes ? 2 : 1;
+  if (block.unacknowledged_segments >= 2 || fin) {
     block.ack_now = true;
   } else if (block.delayed_ack_at_us == UINT64_MAX) {
     block.delayed_ack_at_us = now_us + kDelayedAckUs;

@@ -11,12 +11,15 @@ namespace {
 /// Payloads up to this length are copied behind the header; longer ones are attached by reference.
 constexpr uint32_t kInlineBytes = 256;
 /// Blocks that one segment is put together from; a segment of more pieces is copied, so many of
-/// them at a time.
+/// them at a time. One that the port will cut is made of more.
 constexpr uint32_t kMaxPieces = 8;
+constexpr uint32_t kMaxLargePieces = 48;
 constexpr uint32_t kMaxSegmentPieces = 64;
 /// Segments that one connection may send in one cycle; the rest comes in the next, after the
 /// others' turn.
 constexpr uint32_t kSegmentsPerTurn = 64;
+/// IPv6 and TCP with all its options.
+constexpr uint32_t kLargestHeadersBytes = 40 + kMaxHeaderBytes;
 
 void put_u16(uint8_t* at, uint16_t value) {
   at[0] = static_cast<uint8_t>(value >> 8);
@@ -59,11 +62,19 @@ void fill_header(uint8_t* at, uint16_t source, uint16_t destination, uint32_t se
   header->urgent_be = 0;
 }
 
-/// Completes the checksum of a segment that starts at the packet's first byte.
-void finish_checksum(rte_mbuf* packet, const Address& source, const Address& destination) {
+/// Completes the checksum of a segment that starts at the packet's first byte, or leaves that to
+/// the port.
+void finish_checksum(rte_mbuf* packet, const Address& source, const Address& destination,
+                     bool by_port) {
   uint32_t bytes = rte_pktmbuf_pkt_len(packet);
   ChecksumSum sum = checksum_pseudo_header(source, destination, ip::kProtocolTcp, bytes);
   auto* header = rte_pktmbuf_mtod(packet, Header*);
+  if (by_port) {
+    header->checksum = checksum_fold(sum);
+    packet->ol_flags |=
+        RTE_MBUF_F_TX_TCP_CKSUM | (source.is_v4() ? RTE_MBUF_F_TX_IPV4 : RTE_MBUF_F_TX_IPV6);
+    return;
+  }
   header->checksum =
       checksum_finish(packet->nb_segs == 1 ? checksum_add(sum, header, bytes)
                                            : checksum_add_packet(sum, packet, 0, bytes));
@@ -74,10 +85,9 @@ void finish_checksum(rte_mbuf* packet, const Address& source, const Address& des
 /// The window to offer now, and with it the right edge that the peer will know. RFC 9293
 /// section 3.8.6.2.2: the edge moves only by steps that are worth it, and never back.
 uint16_t Tcp::State::window_field(ControlBlock& block) {
-  uint32_t room =
-      config.receive_buffer_bytes - std::min(config.receive_buffer_bytes, block.unconsumed_bytes);
+  uint32_t room = receive_room(block);
   uint32_t edge = block.rcv_nxt + room;
-  uint32_t step = std::min<uint32_t>(config.receive_buffer_bytes / 2, block.mss_bytes);
+  uint32_t step = std::min<uint32_t>(block.receive_limit_bytes / 2, block.mss_bytes);
   if (seq_lt(edge, block.rcv_edge + step)) edge = block.rcv_edge;
   if (seq_lt(edge, block.rcv_nxt)) edge = block.rcv_nxt;
   uint32_t window = edge - block.rcv_nxt;
@@ -111,7 +121,7 @@ uint32_t Tcp::State::write_header(ControlBlock& block, uint8_t* at, uint32_t seq
     uint32_t count = 0;
     if (block.duplicate.start != block.duplicate.end) sacks[count++] = block.duplicate;
     block.duplicate = {0, 0};
-    count += block.reorder.report(sacks + count, capacity - count);
+    count += block.reorder.report(block.rcv_nxt, sacks + count, capacity - count);
     header_bytes += put_sacks(at + header_bytes, sacks, count);
   }
   if (block.echo_congestion) flags |= kEce;
@@ -138,7 +148,7 @@ bool Tcp::State::send_segment(ControlBlock& block, uint32_t sequence, uint32_t b
   uint32_t taken = 0;
   SendQueue::Cursor after = cursor;
   uint32_t count = block.queue.read(after, bytes, pieces, kMaxSegmentPieces, taken);
-  bool attach = taken > kInlineBytes && count <= kMaxPieces;
+  bool attach = taken > kInlineBytes && (count <= kMaxPieces || bytes > block.mss_bytes);
   rte_mbuf* packet =
       rte_pktmbuf_alloc(attach || bytes + kMaxHeaderBytes <= kInlineBytes ? environment.header_pool
                                                                           : environment.frame_pool);
@@ -185,7 +195,14 @@ bool Tcp::State::send_segment(ControlBlock& block, uint32_t sequence, uint32_t b
     }
   }
   cursor = after;
-  finish_checksum(packet, block.local.address, block.remote.address);
+  if (bytes > block.mss_bytes) {
+    // The port cuts it, and the peer sees the pieces.
+    packet->ol_flags |= RTE_MBUF_F_TX_TCP_SEG;
+    packet->l4_len = header_bytes;
+    packet->tso_segsz = block.mss_bytes;
+  }
+  finish_checksum(packet, block.local.address, block.remote.address,
+                  config.port_completes_checksums);
   counters.add(Counter::tcp_tx);
   block.last_send_ms = now_ms();
   block.has_sent = true;
@@ -208,7 +225,8 @@ void Tcp::State::send_ack(ControlBlock& block) {
   uint32_t header_bytes = write_header(block, at, block.snd_nxt, kAck);
   packet->data_len = static_cast<uint16_t>(header_bytes);
   packet->pkt_len = header_bytes;
-  finish_checksum(packet, block.local.address, block.remote.address);
+  finish_checksum(packet, block.local.address, block.remote.address,
+                  config.port_completes_checksums);
   counters.add(Counter::tcp_tx);
   output.send(packet, block.local.address, block.remote.address, ip::kProtocolTcp);
 }
@@ -261,7 +279,8 @@ void Tcp::State::send_syn(ControlBlock& block) {
   if (answer) block.rcv_edge = block.rcv_nxt + window;
   packet->data_len = static_cast<uint16_t>(header_bytes);
   packet->pkt_len = header_bytes;
-  finish_checksum(packet, block.local.address, block.remote.address);
+  finish_checksum(packet, block.local.address, block.remote.address,
+                  config.port_completes_checksums);
   counters.add(Counter::tcp_tx);
   output.send(packet, block.local.address, block.remote.address, ip::kProtocolTcp);
 }
@@ -281,7 +300,7 @@ void Tcp::State::send_bare(const Endpoint& local, const Endpoint& remote, uint32
   if (timestamps != nullptr) put_timestamps(at + sizeof(Header), timestamps[0], timestamps[1]);
   packet->data_len = static_cast<uint16_t>(header_bytes);
   packet->pkt_len = header_bytes;
-  finish_checksum(packet, local.address, remote.address);
+  finish_checksum(packet, local.address, remote.address, config.port_completes_checksums);
   counters.add(Counter::tcp_tx);
   output.send(packet, local.address, remote.address, ip::kProtocolTcp);
 }
@@ -372,18 +391,37 @@ bool Tcp::State::repair_losses(ControlBlock& block) {
   return true;
 }
 
+/// How many of the next `bytes` go into a packet that the port cuts: whole segments, or all that is
+/// queued, in as many pieces as a packet may have.
+uint32_t Tcp::State::large_segment_bytes(ControlBlock& block, uint32_t bytes) {
+  if (block.cursor.block == nullptr) block.cursor = block.queue.seek(block.snd_nxt - block.snd_una);
+  SendQueue::Piece pieces[kMaxLargePieces];
+  uint32_t taken = 0;
+  SendQueue::Cursor cursor = block.cursor;
+  block.queue.read(cursor, bytes, pieces, kMaxLargePieces, taken);
+  if (block.snd_nxt + taken == block.data_end()) return taken;
+  return std::max<uint32_t>(taken - taken % block.mss_bytes,
+                            std::min<uint32_t>(bytes, block.mss_bytes));
+}
+
 /// Sends new bytes as both windows allow. False when there was no memory.
 bool Tcp::State::send_queued(ControlBlock& block) {
   uint32_t end = block.data_end();
   uint32_t limit = block.snd_una + block.snd_wnd;
   uint32_t window = block.congestion.window_bytes();
   uint32_t mss = segment_bytes(block);
+  // What fits into one packet with its headers; not while a SACK option takes room from each piece.
+  uint32_t large = config.large_send_bytes != 0 && mss == block.mss_bytes
+                       ? config.large_send_bytes - kLargestHeadersBytes
+                       : 0;
   for (uint32_t turn = 0;; turn++) {
     uint32_t under_way = pipe(block);
     uint32_t queued = seq_lt(block.snd_nxt, end) ? end - block.snd_nxt : 0;
     uint32_t offered = seq_lt(block.snd_nxt, limit) ? limit - block.snd_nxt : 0;
     uint32_t usable = std::min(offered, window > under_way ? window - under_way : 0);
     uint32_t bytes = std::min({queued, usable, mss});
+    if (large != 0 && bytes == mss && std::min(queued, usable) > mss)
+      bytes = large_segment_bytes(block, std::min({queued, usable, large}));
     bool last = bytes == queued;
     bool fin = last && block.close_requested && !block.fin_sent;
     if (bytes == 0 && (!fin || queued != 0)) return true;

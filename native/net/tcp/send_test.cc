@@ -335,5 +335,71 @@ TEST_F(SendTest, without_buffers_a_fin_and_an_acknowledgement_are_made_up_for) {
   EXPECT_EQ(fin.acknowledgment, peer.sequence);
 }
 
+class LargeSendTest : public TcpTest {
+ protected:
+  LargeSendTest() {
+    StackConfig config = small();
+    config.large_send_bytes = 65535;
+    start(config);
+  }
+};
+
+TEST_F(LargeSendTest, a_port_that_cuts_gets_long_segments) {
+  Peer peer(*this, {.sack = true});
+  peer.open();
+  send_all(pattern(20'000), 2000);
+  // An initial window of 10 segments at once.
+  ASSERT_EQ(output().sent.size(), 1u);
+  EXPECT_EQ(output().sent[0].cut_bytes, 1000);
+  const Segment first = peer.next();
+  EXPECT_EQ(first.payload.size(), 10'000u);
+  peer.ack(first.end());
+  const Segment second = peer.next();
+  EXPECT_EQ(first.payload + second.payload, pattern(20'000));
+}
+
+TEST_F(LargeSendTest, what_was_lost_of_it_goes_out_in_segments) {
+  Peer peer(*this, {.sack = true, .handshake_us = 10 * kMs});
+  peer.open();
+  send_all(pattern(10'000), 2000);
+  const Segment all = peer.next();
+  advance(10 * kMs);
+  peer.acknowledgment = all.sequence;
+  Segment report = peer.segment(kAck);
+  report.sacks = {{all.sequence + 2500, all.end()}};
+  peer.deliver(report);
+  peer.deliver(report);
+  Bytes again;
+  while (again.size() < 2500) {
+    advance_until_sent(kSecond);
+    const Segment segment = peer.next();
+    ASSERT_TRUE(!segment.payload.empty() && segment.payload.size() <= 1000u) << segment;
+    again = again + segment.payload;
+    peer.acknowledgment = segment.end();
+    Segment more = peer.segment(kAck);
+    more.sacks = report.sacks;
+    peer.deliver(more);
+  }
+  const Bytes lost = pattern(10'000);
+  EXPECT_EQ(again, Bytes(lost.begin(), lost.begin() + 2500));
+}
+
+TEST_F(LargeSendTest, many_small_pieces_make_shorter_ones) {
+  Peer peer(*this, {.sack = true});
+  peer.open();
+  // Bytes by reference are a piece each.
+  for (int i = 0; i < 100; i++)
+    ASSERT_EQ(tcp().send_held(connection(), owner().hold(pattern(90))), SendResult::ok);
+  flush();
+  Bytes received;
+  for (const auto& sent : output().sent) {
+    EXPECT_LE(sent.mbuf_segments, 49);
+    received = received + sent.segment.payload;
+  }
+  Bytes expected;
+  for (int i = 0; i < 100; i++) expected = expected + pattern(90);
+  EXPECT_EQ(received, expected);
+}
+
 }  // namespace
 }  // namespace weir::net::tcp

@@ -4,11 +4,13 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/siphash.h"
 #include "base/timer_wheel.h"
 #include "net/tcp/control_block.h"
 #include "net/tcp/flow_table.h"
 #include "net/tcp/header.h"
 #include "net/tcp/options.h"
+#include "net/tcp/syn_cookie.h"
 #include "net/tcp/tcp.h"
 #include "net/tcp/time_wait.h"
 
@@ -33,6 +35,10 @@ inline constexpr uint64_t kFinWait2Us = 60'000'000;
 inline constexpr uint16_t kDefaultMss = 536;
 /// A smaller MSS would make headers outweigh the data; Linux has such a floor too.
 inline constexpr uint16_t kMinMss = 88;
+/// After so many time-outs in a row a path that swallows long segments is suspected (RFC 4821
+/// section 7.7), and segments of these many bytes are tried, then of kDefaultMss.
+inline constexpr uint8_t kBlackHoleRetries = 3;
+inline constexpr uint16_t kBaseMss = 1024;
 /// Time between challenge acknowledgements of one connection (RFC 5961 section 7).
 inline constexpr uint32_t kChallengeMs = 500;
 inline constexpr uint16_t kFirstEphemeralPort = 32768;
@@ -91,17 +97,20 @@ struct Tcp::State {
   void input_one(Segment& segment);
   void input_closed(const Segment& segment);
   /// `beyond`: the new connection's sequence numbers begin behind this one.
-  void input_listen(const Segment& segment, Listener& listener, const uint32_t* beyond = nullptr);
-  void input_time_wait(uint32_t slot, const Segment& segment);
+  void input_listen(Segment& segment, Listener& listener, const uint32_t* beyond = nullptr);
+  void answer_with_cookie(const Segment& segment);
+  bool input_cookie(Segment& segment, Listener& listener);
+  void input_time_wait(uint32_t slot, Segment& segment);
   void input_syn_sent(ControlBlock& block, Segment& segment);
   void input_connection(ControlBlock& block, Segment& segment);
   bool check_acknowledgement(ControlBlock& block, const Segment& segment);
   void take_options(ControlBlock& block, const Segment& segment);
   bool deliver(ControlBlock& block, const Payload& payload);
   bool take_data(ControlBlock& block, Segment& segment);
+  void widen(ControlBlock& block);
   void note_duplicate(ControlBlock& block, uint32_t start, uint32_t end);
   void take_fin(ControlBlock& block);
-  void take_window(ControlBlock& block, const Segment& segment);
+  void take_window(ControlBlock& block, const Segment& segment, bool advances);
   bool establish(ControlBlock& block);
   void challenge(ControlBlock& block);
 
@@ -131,6 +140,7 @@ struct Tcp::State {
   uint32_t write_header(ControlBlock& block, uint8_t* at, uint32_t sequence, uint8_t flags);
   void acknowledge_later(ControlBlock& block);
   uint32_t segment_bytes(const ControlBlock& block) const;
+  uint32_t large_segment_bytes(ControlBlock& block, uint32_t bytes);
   bool repair_losses(ControlBlock& block);
   bool send_queued(ControlBlock& block);
 
@@ -188,13 +198,33 @@ struct Tcp::State {
     block.loss_at_us = now_us + block.round_trip.timeout_us();
     arm(block, block.loss_at_us);
   }
+  void start_keep_alive(ControlBlock& block);
+  void on_idle_timer(ControlBlock& block);
+  bool outlasts_user(const ControlBlock& block) const;
+  void shrink_segments(ControlBlock& block, uint16_t mss_bytes);
+  /// Segments as long as the path takes by now.
+  void fit_path(ControlBlock& block) {
+    uint32_t options = block.timestamps ? kTimestampOptionBytes : 0;
+    shrink_segments(block, static_cast<uint16_t>(our_mss(block.remote.address) - options));
+  }
   void request_close(ControlBlock& block);
   ControlBlock* find(const Endpoint& local, const Endpoint& remote, uint64_t hash);
   uint32_t initial_sequence(const Endpoint& local, const Endpoint& remote);
-  uint32_t timestamp_now(uint32_t offset) const {
-    return static_cast<uint32_t>(now_us / 1000) + offset;
+  /// A timestamp clock of its own for each peer says nothing about the machine's (RFC 7323
+  /// section 7.1).
+  uint32_t timestamp_offset(const Endpoint& remote) const {
+    return static_cast<uint32_t>(siphash(isn_key, &remote, sizeof remote) >> 32);
   }
-  uint32_t now_ms() const { return static_cast<uint32_t>(now_us / 1000); }
+  uint32_t timestamp_now(uint32_t offset) const { return clock_ms + offset; }
+  uint32_t now_ms() const { return clock_ms; }
+  /// Bytes that the peer may be offered: what the connection's buffer has left, and where the
+  /// handler runs out of memory a share of what that has.
+  uint32_t receive_room(const ControlBlock& block) const {
+    uint32_t room =
+        block.receive_limit_bytes - std::min(block.receive_limit_bytes, block.unconsumed_bytes);
+    uint32_t share = block.events->receive_room_bytes() / 8;
+    return std::min(room, std::max<uint32_t>(share, 2u * block.mss_bytes));
+  }
   uint16_t our_mss(const Address& remote) const {
     // RFC 9293 section 3.7.1: without options, with the smallest IP header.
     return static_cast<uint16_t>(output.mtu_bytes(remote) - (remote.is_v4() ? 40 : 60));
@@ -206,8 +236,13 @@ struct Tcp::State {
   Counters& counters;
   ip::Output& output;
   uint64_t now_us = 0;
+  /// The same in milliseconds, modulo 2^32.
+  uint32_t clock_ms = 0;
   uint64_t hash_key[2];
   uint64_t isn_key[2];
+  SynCookie cookie;
+  /// Until when somebody may come with a cookie.
+  uint64_t cookies_until_us = 0;
   uint8_t receive_scale = 0;
 
   LazyPool<ControlBlock> blocks;

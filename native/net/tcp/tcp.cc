@@ -15,6 +15,10 @@ constexpr uint32_t kTimersPerCycle = 512;
 
 ControlBlock& block_of(Connection& connection) { return static_cast<ControlBlock&>(connection); }
 
+struct Key {
+  uint64_t words[2];
+};
+
 }  // namespace
 
 Tcp::State::State(const StackConfig& config_, const Environment& environment_, ip::Output& output_)
@@ -22,14 +26,15 @@ Tcp::State::State(const StackConfig& config_, const Environment& environment_, i
       environment(environment_),
       counters(environment_.counters),
       output(output_),
+      hash_key{environment.random.next(), environment.random.next()},
+      isn_key{environment.random.next(), environment.random.next()},
+      cookie(Key{environment.random.next(), environment.random.next()}.words),
       blocks(config_.max_connections),
       flows(config_.max_connections + config_.max_time_wait),
       time_wait(config_.max_time_wait),
       send_pool(config_.send_copy_bytes),
       early(config_.max_reorder_segments_total),
       sent_pool(config_.max_sent_segments) {
-  for (uint64_t& word : hash_key) word = environment.random.next();
-  for (uint64_t& word : isn_key) word = environment.random.next();
   // RFC 7323 section 2.2: the smallest shift that can express the whole buffer.
   while ((config.receive_buffer_bytes >> receive_scale) > 0xffff && receive_scale < 14)
     receive_scale++;
@@ -45,10 +50,7 @@ ControlBlock* Tcp::State::create(const Endpoint& local, const Endpoint& remote, 
   block->remote = remote;
   block->iss = initial_sequence(local, remote);
   block->snd_una = block->snd_nxt = block->iss;
-  // A timestamp clock of its own for each connection says nothing about the machine's (RFC 7323
-  // section 7.1).
-  block->ts_offset =
-      static_cast<uint32_t>(siphash(isn_key, &block->remote, sizeof block->remote) >> 32);
+  block->ts_offset = timestamp_offset(block->remote);
   flows.insert(hash, block->index);
   return block;
 }
@@ -149,12 +151,55 @@ void Tcp::State::on_timer(ControlBlock& block) {
     on_loss_timer(block);
     if (block.state == tcp::State::dead) return;
   }
-  if (now_us >= block.give_up_at_us) {
-    finish(block, CloseReason::timed_out);
-    return;
+  if (now_us >= block.idle_at_us) {
+    block.idle_at_us = UINT64_MAX;
+    on_idle_timer(block);
+    if (block.state == tcp::State::dead) return;
   }
-  uint64_t next = std::min({block.delayed_ack_at_us, block.loss_at_us, block.give_up_at_us});
+  uint64_t next = std::min({block.delayed_ack_at_us, block.loss_at_us, block.idle_at_us});
   if (next != UINT64_MAX) arm(block, next);
+}
+
+void Tcp::State::start_keep_alive(ControlBlock& block) {
+  if (config.keep_alive_idle_ms == 0) return;
+  block.idle_at_us = now_us + uint64_t{config.keep_alive_idle_ms} * 1000;
+  arm(block, block.idle_at_us);
+}
+
+/// The end of FIN-WAIT-2; before it, RFC 9293 section 3.8.4: is the peer still there?
+void Tcp::State::on_idle_timer(ControlBlock& block) {
+  if (block.state == tcp::State::fin_wait_2) return finish(block, CloseReason::timed_out);
+  uint32_t silent_ms = now_ms() - block.heard_ms;
+  uint32_t wait_ms = config.keep_alive_idle_ms - std::min(config.keep_alive_idle_ms, silent_ms);
+  // With bytes under way the retransmission timer finds out.
+  if (wait_ms == 0 && block.board.empty() && block.queue.bytes() == 0) {
+    uint32_t probes = (silent_ms - config.keep_alive_idle_ms) / config.keep_alive_interval_ms;
+    if (probes >= config.keep_alive_probes) return finish(block, CloseReason::timed_out);
+    counters.add(Counter::tcp_keep_alives);
+    // A sequence number that the peer has acknowledged makes it answer.
+    uint32_t timestamps[2] = {timestamp_now(block.ts_offset), block.ts_recent};
+    send_bare(block.local, block.remote, block.snd_nxt - 1, block.rcv_nxt, kAck,
+              window_field(block), block.timestamps ? timestamps : nullptr);
+  }
+  if (wait_ms == 0) wait_ms = config.keep_alive_interval_ms;
+  block.idle_at_us = now_us + uint64_t{std::max(wait_ms, 1u)} * 1000;
+}
+
+/// RFC 5482 section 1: nothing was acknowledged for longer than the user waits.
+bool Tcp::State::outlasts_user(const ControlBlock& block) const {
+  return config.user_timeout_ms != 0 && now_ms() - block.progress_ms >= config.user_timeout_ms;
+}
+
+/// The path takes no segments as long as those that were sent.
+void Tcp::State::shrink_segments(ControlBlock& block, uint16_t mss_bytes) {
+  if (mss_bytes >= block.mss_bytes || block.state == tcp::State::syn_sent) return;
+  block.mss_bytes = std::max(mss_bytes, kMinMss);
+  block.congestion.set_mss(block.mss_bytes);
+  counters.add(Counter::tcp_segments_shrunk);
+  // What was longer never arrived. It goes out again in parts, and the window does not pay for it
+  // (RFC 1191 section 6.5).
+  block.board.mark_all_lost(false);
+  want_output(block);
 }
 
 // ---- the handlers' side ----
@@ -170,6 +215,7 @@ Tcp::~Tcp() {
 
 void Tcp::set_now(uint64_t now_us) {
   state_->now_us = now_us;
+  state_->clock_ms = static_cast<uint32_t>(now_us / 1000);
   // An empty wheel jumps; one that is armed before its first turn would walk here from the
   // machine's start.
   if (state_->wheel.count() == 0) state_->wheel.advance(now_us, 0, [](TimerNode&) {});
@@ -198,8 +244,9 @@ uint64_t Tcp::next_deadline_us() const {
   if (!s.time_wait.empty()) {
     int32_t left_ms =
         static_cast<int32_t>(s.time_wait[s.time_wait.oldest()].expires_ms - s.now_ms());
-    deadline =
-        std::min(deadline, s.now_us + static_cast<uint64_t>(std::max(left_ms, 0)) * 1000 + 1000);
+    // Due at the end of that millisecond, as run_timers sees it.
+    uint64_t left_us = left_ms <= 0 ? 0 : static_cast<uint64_t>(left_ms) * 1000 - s.now_us % 1000;
+    deadline = std::min(deadline, s.now_us + left_us);
   }
   if (s.output_head != nullptr || !s.graveyard.empty()) deadline = std::min(deadline, s.now_us);
   return deadline;
@@ -301,11 +348,10 @@ void Tcp::consume(Connection& connection, uint32_t bytes) {
   block.unconsumed_bytes -= std::min(bytes, block.unconsumed_bytes);
   // RFC 9293 section 3.8.6.2.2: a window update is worth a segment when it opens by half the
   // buffer, or by a segment where hardly more is left.
-  uint32_t edge = block.rcv_nxt + (s.config.receive_buffer_bytes -
-                                   std::min(s.config.receive_buffer_bytes, block.unconsumed_bytes));
+  uint32_t edge = block.rcv_nxt + s.receive_room(block);
   uint32_t opened = edge - block.rcv_edge;
   if (static_cast<int32_t>(opened) <= 0) return;
-  if (opened >= s.config.receive_buffer_bytes / 2 ||
+  if (opened >= block.receive_limit_bytes / 2 ||
       (block.rcv_edge - block.rcv_nxt < 2u * block.mss_bytes && opened >= block.mss_bytes))
     s.want_ack(block);
 }
@@ -356,7 +402,7 @@ ConnectionInfo Tcp::info(const Connection& connection) const {
           .timeout_us = block.round_trip.timeout_us(),
           .send_queue_bytes = block.queue.bytes(),
           .unconsumed_bytes = block.unconsumed_bytes,
-          .timer_us = std::min({block.delayed_ack_at_us, block.loss_at_us, block.give_up_at_us})};
+          .timer_us = std::min({block.delayed_ack_at_us, block.loss_at_us, block.idle_at_us})};
 }
 
 StackUsage Tcp::usage() const {
@@ -383,6 +429,14 @@ void Tcp::on_icmp_error(const Address& local, const Address& remote,
   ControlBlock* block = s.find(from, to, flow_hash(s.hash_key, from, to));
   if (block == nullptr || !seq_le(block->snd_una, sequence) || !seq_lt(sequence, block->snd_nxt)) {
     s.counters.add(Counter::drop_icmp_unknown);
+    return;
+  }
+  if (error.kind == ip::DeliveryError::Kind::too_big) {
+    uint16_t before = s.output.mtu_bytes(remote);
+    // RFC 1191 section 5: a router that does not say; the next of the usual sizes is tried.
+    uint16_t mtu = error.mtu_bytes != 0 ? error.mtu_bytes : static_cast<uint16_t>(before / 2);
+    s.output.lower_path_mtu(remote, mtu);
+    s.fit_path(*block);
     return;
   }
   if (error.kind == ip::DeliveryError::Kind::hard && block->state == tcp::State::syn_sent)

@@ -6,7 +6,6 @@
 #include <algorithm>
 
 #include "net/checksum.h"
-#include "net/ip/ipv4_header.h"
 #include "net/packet_bytes.h"
 
 namespace weir::net::udp {
@@ -24,12 +23,15 @@ static_assert(sizeof(UdpHeader) == 8);
 
 }  // namespace
 
-Udp::Udp(const Environment& environment, ip::Output& output, icmp::Icmp& icmp, uint32_t max_ports)
+Udp::Udp(const Environment& environment, ip::Output& output, icmp::Icmp& icmp,
+         icmp::IcmpV6& icmp_v6, uint32_t max_ports)
     : environment_(environment),
       output_(output),
       icmp_(icmp),
+      icmp_v6_(icmp_v6),
       ports_(65536, kUnbound),
-      bindings_(std::min<uint32_t>(max_ports, kUnbound)) {
+      bindings_(std::min<uint32_t>(max_ports, kUnbound)),
+      reply_sources_(environment) {
   for (uint32_t i = bindings_.size(); i-- > 0;) {
     bindings_[i].next_free = free_binding_;
     free_binding_ = static_cast<uint16_t>(i);
@@ -52,7 +54,9 @@ void Udp::input(const ip::Incoming& datagram) {
   if (length_bytes < sizeof(UdpHeader) || length_bytes > received.transport_bytes) [[unlikely]]
     return drop(Counter::drop_udp_malformed);
   // No checksum is a zero, over IPv4 only (RFC 768; RFC 8200 section 8.1).
-  const bool has_none = header->checksum == 0 && received.source.is_v4();
+  const bool has_none = header->checksum == 0;
+  if (has_none && !received.source.is_v4() && !received.checksum_known_good) [[unlikely]]
+    return drop(Counter::drop_udp_checksum);
   if (!received.checksum_known_good && !has_none) {
     const ChecksumSum sum = checksum_pseudo_header(received.source, received.destination,
                                                    ip::kProtocolUdp, length_bytes);
@@ -65,17 +69,21 @@ void Udp::input(const ip::Incoming& datagram) {
   const uint16_t index = ports_[port];
   if (index == kUnbound) {
     // RFC 1122 section 4.1.3.1; an error about a broadcast is forbidden by section 3.2.2.
-    if (!datagram.to_broadcast) icmp_.send_unreachable(received, icmp::Unreachable::port);
+    if (!received.source.is_v4())
+      icmp_v6_.send_port_unreachable(received);
+    else if (!datagram.to_broadcast)
+      icmp_.send_unreachable(received, icmp::Unreachable::port);
     return drop(Counter::drop_udp_no_port);
   }
   const Binding binding = bindings_[index];
+  const Endpoint remote{received.source, rte_be_to_cpu_16(header->source_be)};
+  if (!datagram.to_broadcast) reply_sources_.note(port, remote, received.destination);
   const Payload payload = {
       .head = frame,
       .offset_bytes = received.transport_offset_bytes + static_cast<uint32_t>(sizeof(UdpHeader)),
       .length_bytes = length_bytes - static_cast<uint32_t>(sizeof(UdpHeader))};
-  if (!binding.events->on_datagram(binding.listener_tag,
-                                   {received.source, rte_be_to_cpu_16(header->source_be)},
-                                   {received.destination, port}, payload))
+  if (!binding.events->on_datagram(binding.listener_tag, remote, {received.destination, port},
+                                   payload))
     environment_.counters.add(Counter::drop_udp_refused);
   rte_pktmbuf_free(frame);
 }
@@ -97,34 +105,53 @@ void Udp::unbind(uint16_t port) {
   free_binding_ = index;
 }
 
-bool Udp::send(uint16_t local_port, const Endpoint& remote, std::span<const uint8_t> bytes) {
-  const Address source = output_.source_for(remote.address);
-  // A peer whose port is 0 wants no answer (RFC 768).
-  if (source.is_unspecified() || remote.port == 0) return false;
-  const size_t length_bytes = sizeof(UdpHeader) + bytes.size();
-  if (length_bytes + sizeof(ip::Ipv4Header) > output_.mtu_bytes(remote.address)) return false;
+bool Udp::on_icmp_error(const Address& remote, std::span<const uint8_t> quoted,
+                        const ip::DeliveryError& error) {
+  const auto* header = reinterpret_cast<const UdpHeader*>(quoted.data());
+  if (!is_bound(rte_be_to_cpu_16(header->source_be))) return false;
+  // There is no more of a flow than its ports that a guess would have to meet; so the MTU has a
+  // floor (ip/path_mtu.h).
+  if (error.kind == ip::DeliveryError::Kind::too_big)
+    output_.lower_path_mtu(remote, error.mtu_bytes);
+  return true;
+}
 
+bool Udp::send(uint16_t local_port, const Endpoint& remote, std::span<const uint8_t> bytes) {
+  // A peer whose port is 0 wants no answer (RFC 768).
+  if (remote.port == 0 || bytes.size() > kMaxPayloadBytes) return false;
+  Address source = output_.source_for(remote.address);
+  if (source.is_unspecified()) return false;
+  if (const Address* asked = reply_sources_.find(local_port, remote);
+      asked != nullptr && output_.is_local(*asked))
+    source = *asked;
+  rte_mbuf* packet = make({source, local_port}, remote, bytes);
+  if (packet == nullptr) return false;
+  environment_.counters.add(Counter::udp_tx);
+  output_.send(packet, source, remote.address, ip::kProtocolUdp, {.may_fragment = true});
+  return true;
+}
+
+rte_mbuf* Udp::make(const Endpoint& local, const Endpoint& remote, std::span<const uint8_t> bytes) {
   rte_mbuf* packet = rte_pktmbuf_alloc(environment_.frame_pool);
   if (packet == nullptr) {
     environment_.counters.add(Counter::drop_no_mbuf);
-    return false;
+    return nullptr;
   }
+  const size_t length_bytes = sizeof(UdpHeader) + bytes.size();
   auto* header = reinterpret_cast<UdpHeader*>(rte_pktmbuf_append(packet, sizeof(UdpHeader)));
-  *header = {rte_cpu_to_be_16(local_port), rte_cpu_to_be_16(remote.port),
+  *header = {rte_cpu_to_be_16(local.port), rte_cpu_to_be_16(remote.port),
              rte_cpu_to_be_16(static_cast<uint16_t>(length_bytes)), 0};
   if (!append_copy(packet, bytes, environment_.frame_pool)) {
     environment_.counters.add(Counter::drop_no_mbuf);
     rte_pktmbuf_free(packet);
-    return false;
+    return nullptr;
   }
   const ChecksumSum sum =
-      checksum_pseudo_header(source, remote.address, ip::kProtocolUdp, packet->pkt_len);
+      checksum_pseudo_header(local.address, remote.address, ip::kProtocolUdp, packet->pkt_len);
   const uint16_t checksum = checksum_finish(checksum_add_packet(sum, packet, 0, packet->pkt_len));
   // Zero would say that there is none (RFC 768).
   header->checksum = checksum == 0 ? 0xffff : checksum;
-  environment_.counters.add(Counter::udp_tx);
-  output_.send(packet, source, remote.address, ip::kProtocolUdp);
-  return true;
+  return packet;
 }
 
 }  // namespace weir::net::udp

@@ -21,6 +21,7 @@ class KeepingOutput final : public ip::Output {
             const ip::SendOptions&) override {
     rte_mbuf_sanity_check(packet, 1);
     EXPECT_GE(rte_pktmbuf_headroom(packet), 34);
+    sources.push_back(source);
     sent.push_back(bytes_of(packet));
     protocols.push_back(protocol);
     destinations.push_back(destination);
@@ -29,10 +30,15 @@ class KeepingOutput final : public ip::Output {
   Address source_for(const Address& destination) const override {
     return destination == Address::v4(kFar) ? Address{} : Address::v4(kOwn);
   }
-  bool is_local(const Address& address) const override { return address == Address::v4(kOwn); }
-  void lower_path_mtu(const Address&, uint16_t) override {}
+  bool is_local(const Address& address) const override {
+    return address == Address::v4(kOwn) || (address == second && !second.is_unspecified());
+  }
+  void lower_path_mtu(const Address&, uint16_t mtu_bytes) override { lowered = mtu_bytes; }
   uint16_t mtu_bytes(const Address&) const override { return mtu; }
   uint16_t mtu = 1500;
+  uint16_t lowered = 0;
+  Address second;
+  std::vector<Address> sources;
   std::vector<Bytes> sent;
   std::vector<uint8_t> protocols;
   std::vector<Address> destinations;
@@ -42,7 +48,7 @@ class UdpTest : public LayerTest {
  protected:
   static StackConfig config() {
     StackConfig config;
-    config.address = {Address::v4(kOwn), 24};
+    config.addresses = {{Address::v4(kOwn), 24}};
     return config;
   }
   void input(std::span<const uint8_t> transport, bool known_good = false, bool to_broadcast = false,
@@ -63,7 +69,8 @@ class UdpTest : public LayerTest {
   NoListener listener_;
   KeepingOutput output_;
   icmp::Icmp icmp_{clock_, environment_, routing_, output_, listener_};
-  Udp udp_{environment_, output_, icmp_, 4};
+  icmp::IcmpV6 icmp_v6_{clock_, environment_, routing_, output_, listener_};
+  Udp udp_{environment_, output_, icmp_, icmp_v6_, 4};
   KeepingEvents events_;
 };
 
@@ -167,12 +174,13 @@ TEST_F(UdpTest, Sends) {
   EXPECT_EQ(count(Counter::udp_tx), 6u);
 }
 
-TEST_F(UdpTest, SendsChainsWhereTheMtuIsLargerThanABuffer) {
-  output_.mtu = 9000;
+TEST_F(UdpTest, SendsChainsWhereADatagramIsLongerThanABuffer) {
   EXPECT_TRUE(udp_.send(53, {Address::v4(kPeer), 4000}, pattern(8972)));
   EXPECT_EQ(output_.sent.back(),
             testing::udp(pattern(8972), 4000, 53, {.source = kOwn, .destination = kPeer}));
-  EXPECT_FALSE(udp_.send(53, {Address::v4(kPeer), 4000}, pattern(8973)));
+  EXPECT_TRUE(udp_.send(53, {Address::v4(kPeer), 4000}, pattern(65507)));
+  EXPECT_EQ(output_.sent.back(),
+            testing::udp(pattern(65507), 4000, 53, {.source = kOwn, .destination = kPeer}));
 }
 
 TEST_F(UdpTest, AChecksumOfZeroIsSentAsAllOnes) {
@@ -184,8 +192,42 @@ TEST_F(UdpTest, AChecksumOfZeroIsSentAsAllOnes) {
   EXPECT_EQ(get16(output_.sent.back(), 6), 0xffff);
 }
 
+TEST_F(UdpTest, AnswersFromTheAddressThatWasAsked) {
+  output_.second = Address::v4(0x0a000063);
+  ASSERT_TRUE(udp_.bind(53, events_, 1));
+  const testing::Ipv4 asked{.destination = 0x0a000063};
+  udp_.input({.received = {.frame = frame(
+                               ethernet(ipv4(testing::udp(pattern(5), 53, 4000, asked), asked))),
+                           .transport_offset_bytes = 34,
+                           .transport_bytes = 13,
+                           .source = Address::v4(kPeer),
+                           .destination = output_.second,
+                           .checksum_known_good = false},
+              .protocol = 17,
+              .to_broadcast = false});
+  EXPECT_TRUE(udp_.send(53, {Address::v4(kPeer), 4000}, pattern(5)));
+  EXPECT_EQ(output_.sources.back(), output_.second);
+  EXPECT_TRUE(udp_.send(53, {Address::v4(kPeer), 4001}, pattern(5)));
+  EXPECT_EQ(output_.sources.back(), Address::v4(kOwn)) << "another peer";
+  output_.second = {};
+  EXPECT_TRUE(udp_.send(53, {Address::v4(kPeer), 4000}, pattern(5)));
+  EXPECT_EQ(output_.sources.back(), Address::v4(kOwn)) << "that address is gone";
+}
+
+TEST_F(UdpTest, LowersThePathMtuForPortsOfItsOwn) {
+  ASSERT_TRUE(udp_.bind(53, events_, 1));
+  const ip::DeliveryError error{ip::DeliveryError::Kind::too_big, 1300};
+  const Bytes quoted = testing::udp({}, 4000, 53);
+  EXPECT_TRUE(udp_.on_icmp_error(Address::v4(kPeer), quoted, error));
+  EXPECT_EQ(output_.lowered, 1300);
+  output_.lowered = 0;
+  EXPECT_FALSE(udp_.on_icmp_error(Address::v4(kPeer), testing::udp({}, 4000, 54), error));
+  EXPECT_TRUE(udp_.on_icmp_error(Address::v4(kPeer), quoted, {ip::DeliveryError::Kind::hard}));
+  EXPECT_EQ(output_.lowered, 0);
+}
+
 TEST_F(UdpTest, RefusesWhatCannotBeSent) {
-  EXPECT_FALSE(udp_.send(53, {Address::v4(kPeer), 4000}, pattern(1473)));
+  EXPECT_FALSE(udp_.send(53, {Address::v4(kPeer), 4000}, pattern(65508)));
   EXPECT_FALSE(udp_.send(53, {Address::v4(kFar), 4000}, pattern(1)));
   EXPECT_FALSE(udp_.send(53, {Address::v4(kPeer), 0}, pattern(1)));
   EXPECT_EQ(count(Counter::drop_no_mbuf), 0u);

@@ -38,6 +38,7 @@ class RecordingEvents final : public FlowEvents {
   bool wants_acknowledged = false;
   /// Gives received bytes back at once.
   bool consumes = true;
+  uint32_t room_bytes = UINT32_MAX;
   std::deque<Flow> flows;
   uint32_t knocks = 0;
   uint32_t data_calls = 0;
@@ -79,6 +80,7 @@ class RecordingEvents final : public FlowEvents {
     return accepted;
   }
 
+  uint32_t receive_room_bytes() const override { return room_bytes; }
   bool on_data(Connection& connection, const Payload& payload) override {
     Flow& flow = at(connection);
     EXPECT_EQ(flow.opened, 1u);

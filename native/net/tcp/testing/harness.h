@@ -31,6 +31,8 @@ class CapturingOutput final : public ip::Output {
     Segment segment;
     Address destination;
     uint16_t mbuf_segments;
+    /// Where the port is to cut it, the bytes of a piece; else 0.
+    uint16_t cut_bytes;
   };
 
   explicit CapturingOutput(const uint64_t& now_us) : now_us_(now_us) {}
@@ -42,7 +44,8 @@ class CapturingOutput final : public ip::Output {
     EXPECT_EQ(protocol, 6);
     EXPECT_GE(rte_pktmbuf_headroom(packet), RTE_PKTMBUF_HEADROOM);
     EXPECT_EQ(rte_mbuf_refcnt_read(packet), 1) << "the headers below are written into this buffer";
-    EXPECT_LE(packet->pkt_len + 20, mtu);
+    const bool cut = (packet->ol_flags & RTE_MBUF_F_TX_TCP_SEG) != 0;
+    EXPECT_LE(packet->pkt_len + 20, cut ? 65535u : mtu);
     EXPECT_EQ(source, Address::v4(kOwn));
     const Bytes bytes = bytes_of(packet);
     EXPECT_EQ(bytes.size(), packet->pkt_len);
@@ -51,7 +54,8 @@ class CapturingOutput final : public ip::Output {
     if (segment) {
       segment->at_us = now_us_;
       check(*segment);
-      sent.push_back({*segment, destination, packet->nb_segs});
+      sent.push_back({*segment, destination, packet->nb_segs,
+                      static_cast<uint16_t>(cut ? packet->tso_segsz : 0)});
     } else {
       ADD_FAILURE() << "a malformed segment was sent";
     }
@@ -107,10 +111,11 @@ class TcpTest : public LayerTest {
   /// Small tables, so that construction is quick; the bounds are tested with smaller ones yet.
   static StackConfig small() {
     StackConfig config;
-    config.address = {Address::v4(kOwn), 24};
+    config.addresses = {{Address::v4(kOwn), 24}};
     config.max_connections = 64;
     config.max_listeners = 8;
     config.max_half_open = 32;
+    config.keep_alive_idle_ms = 0;
     config.max_time_wait = 32;
     config.receive_buffer_bytes = 64 * 1024 - 1;
     config.send_buffer_bytes = 1024 * 1024;

@@ -1,0 +1,47 @@
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "base/siphash.h"
+#include "net/address.h"
+#include "net/environment.h"
+
+namespace weir::net::udp {
+
+/// Which address of ours a peer asked last, at a port: the answer must come from there, or the peer
+/// does not know it for one (RFC 1122 section 4.1.3.5). Bounded; a newer peer takes an older one's
+/// place, whose answer then carries the address that the route says.
+class ReplySources {
+ public:
+  static constexpr uint32_t kEntries = 1024;
+
+  explicit ReplySources(const Environment& environment)
+      : hash_key_{environment.random.next(), environment.random.next()}, entries_(kEntries) {}
+
+  void note(uint16_t local_port, const Endpoint& remote, const Address& local) {
+    entries_[slot_of(local_port, remote)] = {remote, local, local_port};
+  }
+  /// nullptr when it is not known.
+  const Address* find(uint16_t local_port, const Endpoint& remote) const {
+    const Entry& entry = entries_[slot_of(local_port, remote)];
+    return entry.local_port == local_port && entry.remote == remote ? &entry.local : nullptr;
+  }
+
+ private:
+  struct Entry {
+    Endpoint remote;
+    Address local;
+    uint16_t local_port = 0;
+  };
+
+  uint32_t slot_of(uint16_t local_port, const Endpoint& remote) const {
+    const uint64_t words[3] = {remote.address.high_word(), remote.address.low_word(),
+                               uint64_t{remote.port} << 16 | local_port};
+    return static_cast<uint32_t>(siphash(hash_key_, words, sizeof words) % kEntries);
+  }
+
+  uint64_t hash_key_[2];
+  std::vector<Entry> entries_;
+};
+
+}  // namespace weir::net::udp

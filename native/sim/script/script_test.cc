@@ -1,0 +1,127 @@
+#include "sim/script/script.h"
+
+#include <gtest/gtest.h>
+
+#include "sim/script/runner.h"
+
+namespace weir::sim::script {
+namespace {
+
+std::string error_of(const std::string& text) {
+  std::string error;
+  EXPECT_FALSE(parse_script(text, error).has_value()) << text;
+  return error;
+}
+
+TEST(ParseTest, a_line_has_a_time_and_what_happens) {
+  std::string error;
+  const auto steps = parse_script(
+      "config mtu 1400  # for people\n"
+      "\n"
+      "+0.25 < S. 0:10(10) ack 1 win 500 peer 4000 <mss 1460, ts 5 *, sack 1:2 3:4, raw fd02>\n"
+      "1.5 > F. * <>\n"
+      "* ! closed reset\n",
+      error);
+  ASSERT_TRUE(steps.has_value()) << error;
+  ASSERT_EQ(steps->size(), 4u);
+  EXPECT_EQ((*steps)[0].words, (std::vector<std::string>{"mtu", "1400"}));
+  const Step& inject = (*steps)[1];
+  EXPECT_EQ(inject.kind, Step::Kind::inject);
+  EXPECT_EQ(inject.line, 3u);
+  EXPECT_EQ(inject.when.ns, 250'000'000u);
+  EXPECT_EQ(inject.segment.flags, kSyn | kAck);
+  EXPECT_EQ(inject.segment.payload_bytes, 10u);
+  EXPECT_EQ(inject.segment.peer_port, 4000);
+  ASSERT_EQ(inject.segment.options->size(), 4u);
+  EXPECT_FALSE((*inject.segment.options)[1].values[1].has_value());
+  EXPECT_EQ((*inject.segment.options)[2].values.size(), 4u);
+  const Step& expect = (*steps)[2];
+  EXPECT_EQ(expect.when.kind, When::Kind::absolute);
+  EXPECT_FALSE(expect.segment.sequence.has_value());
+  EXPECT_TRUE(expect.segment.options->empty());
+  EXPECT_EQ((*steps)[3].when.kind, When::Kind::any);
+}
+
+TEST(ParseTest, what_is_wrong_is_said_with_its_line) {
+  EXPECT_EQ(error_of("\nsoon < S 0(0)"),
+            "line 2: \"soon\" is no time: +0.5 (after the line before), 1.5 or *");
+  EXPECT_NE(error_of("+0 < X 0(0)").find("no flags"), std::string::npos);
+  EXPECT_NE(error_of("+0 < S 0:5(4)").find("does not add up"), std::string::npos);
+  EXPECT_NE(error_of("+0 < S 0(0) ack").find("needs a value"), std::string::npos);
+  EXPECT_NE(error_of("+0 < S 0(0) <mss 1460").find("closing >"), std::string::npos);
+  EXPECT_NE(error_of("+0 < S 0(0) <mss>").find("has not what it needs"), std::string::npos);
+  EXPECT_NE(error_of("+0 < S 0(0) <magic 1>").find("no option"), std::string::npos);
+  EXPECT_NE(error_of("+0 < S 0(0) loud").find("nobody knows"), std::string::npos);
+  EXPECT_NE(error_of("+0").find("nothing after it"), std::string::npos);
+  EXPECT_NE(error_of("+0 listen 80\nconfig mtu 1400").find("before everything"), std::string::npos);
+}
+
+class RunnerTest : public ::testing::Test {
+ protected:
+  ScriptResult run(const std::string& text) {
+    std::string error;
+    const auto steps = parse_script(text, error);
+    if (!steps) return {error, {}};
+    return Runner(*pools_).run(*steps);
+  }
+  static constexpr const char* kHandshake =
+      "0 listen 80\n"
+      "+0 < S 0(0) win 65535 <mss 1000>\n"
+      "+0 > S. 0(0) ack 1 <mss 1460>\n"
+      "+0.01 < . 1(0) ack 1\n"
+      "+0 ! opened\n";
+
+ private:
+  std::unique_ptr<HostPools> make() {
+    std::string error;
+    auto pools = HostPools::create("script_test", error);
+    if (pools == nullptr) {
+      ADD_FAILURE() << error;
+      std::abort();
+    }
+    return pools;
+  }
+  std::unique_ptr<HostPools> pools_ = make();
+};
+
+TEST_F(RunnerTest, a_right_script_passes) {
+  const ScriptResult result = run(std::string(kHandshake) +
+                                  "+0 < P. 1:11(10) ack 1\n"
+                                  "+0 ! data 10\n"
+                                  "+0.04 > . 1(0) ack 11\n"
+                                  "+0 = received 10\n");
+  EXPECT_EQ(result.failure, "");
+  EXPECT_NE(result.trace.find("seq 1:11(10)"), std::string::npos);
+}
+
+TEST_F(RunnerTest, what_is_not_as_the_script_says_is_a_failure) {
+  const std::pair<const char*, const char*> wrong[] = {
+      {"+0 > . 1(0) ack 1\n", "line 6: the stack sends nothing"},
+      {"+0 < P. 1:11(10) ack 1\n+0.1 > . 1(0) ack 11\n", "the segment comes at"},
+      {"+0 < P. 1:11(10) ack 1\n+0.04 > . 1(0) ack 12\n", "another acknowledgement"},
+      {"+0 < P. 1:11(10) ack 1\n+0.04 > . 2(0) ack 11\n", "another sequence number"},
+      {"+0 < P. 1:11(10) ack 1\n+0.04 > F. 1(0) ack 11\n", "other flags"},
+      {"+0 < P. 1:11(10) ack 1\n+0.04 > . 1(0) ack 11 <ts * *>\n", "other timestamps"},
+      {"+0 < P. 1:11(10) ack 1\n+0.04 > . 1(0) ack 11 win 7\n", "another window"},
+      {"+0 < P. 1:11(10) ack 1\n+0.5 = received 10\n+0 wait\n", "what nobody expects"},
+      {"+0 send 10\n", "what nobody expects"},
+      {"+0 = state CLOSED\n", "state is ESTABLISHED"},
+      {"+0 = counter nothing 1\n", "no such counter"},
+      {"+0 ! end\n", "is not told \"end\""},
+      {"+0 < R 1(0)\n+0 ! end\n", "is told \"closed reset\""},
+      {"+0 dance\n", "the handler has no \"dance\""},
+  };
+  for (const auto& [lines, what] : wrong)
+    EXPECT_NE(run(std::string(kHandshake) + lines).failure.find(what), std::string::npos)
+        << lines << run(std::string(kHandshake) + lines).failure;
+}
+
+TEST_F(RunnerTest, a_stack_is_configured) {
+  EXPECT_EQ(run("config mtu 600\n0 connect 80\n+0 > S 0(0) <mss 560, sackOK, ts * *, wscale *>\n")
+                .failure,
+            "");
+  EXPECT_NE(run("config magic 1\n").failure.find("no setting"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace weir::sim::script

@@ -1,0 +1,45 @@
+/** The stack without the engine: the simulator and its companions with the compiler of the rest, fuzz targets with clang. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { LOG_FOLDER, NATIVE_BUILD_FUZZ, NATIVE_BUILD_SIM, ROOT } from "../paths.js";
+import { hashState, isStamped, stamp, unstamp } from "../stamp.js";
+import { configure, nativeSources, ninja } from "./native.js";
+
+const WITHOUT_ENGINE = ["-DWEIR_ADDON=OFF", "-DWEIR_TESTS=OFF"];
+
+/** A step that builds `targets` in a folder of their own. */
+function buildStep({ name, build, targets, options }) {
+  return {
+    name,
+    check() {
+      const state = hashState(ROOT, nativeSources(), [process.arch]);
+      const built = targets.every((target) => existsSync(join(build, target)));
+      return { done: built && isStamped(name, state), state };
+    },
+    async mend(context, _report, progress, state) {
+      unstamp(name);
+      const log = join(LOG_FOLDER, `${name}.log`);
+      await configure(context, build, options, log);
+      await ninja(context, build, targets, progress, log);
+      stamp(name, state);
+      return "built";
+    },
+  };
+}
+
+export const SIMULATOR_TARGETS = ["sim", "script", "tap_link"];
+export const FUZZ_TARGETS = ["fuzz_frame", "fuzz_segments", "fuzz_options", "fuzz_corpus"];
+
+export const simulator = buildStep({
+  name: "simulator",
+  build: NATIVE_BUILD_SIM,
+  targets: SIMULATOR_TARGETS,
+  options: WITHOUT_ENGINE,
+});
+
+export const fuzzers = buildStep({
+  name: "fuzzers",
+  build: NATIVE_BUILD_FUZZ,
+  targets: FUZZ_TARGETS,
+  options: [...WITHOUT_ENGINE, "-DWEIR_FUZZ=ON", "-DCMAKE_CXX_COMPILER=clang++-14"],
+});
