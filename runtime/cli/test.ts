@@ -8,7 +8,7 @@ import { memoryPagesOf } from "../admit/admit.js";
 import { readManifest } from "../config/manifest.js";
 import { CACHE_VARIABLE, ModuleCache } from "../testing/module-cache.js";
 import { runTests, type TestRun } from "../testing/runner.js";
-import { appDirectory, exitCodeHelp, hosting } from "./hosting.js";
+import { appDirectory, endSignal, exitCodeHelp, hosting } from "./hosting.js";
 import { CliError, ExitCode, exit, globalOptions, print } from "./shared/output.js";
 
 interface Options {
@@ -32,6 +32,8 @@ async function runApp(
   const workFolder = await mkdtemp(join(tmpdir(), "weir-test-run-"));
   process.once("exit", () => rmSync(workFolder, { recursive: true, force: true }));
   const watch = options.watch === true;
+  // The tests' processes end with this one.
+  endSignal().then(() => exit(watch ? ExitCode.ok : ExitCode.failed));
   // A mistake in an app that is being edited is one of the tests' findings.
   if (!watch) await build(directory, workFolder);
   process.env[CACHE_VARIABLE] = workFolder;

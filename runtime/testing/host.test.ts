@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type HostOptions, host, type TestHost, TestHostError } from "@weir/host/testing";
@@ -267,6 +267,33 @@ it("bounds hosts, and ends what waits when one is closed", async () => {
   await expect(weir.connect("tcp")).rejects.toThrow("the test host has been closed");
   await weir.close();
   await start();
+});
+
+/** The process that has the hosts: the only child of this one by that name. */
+function hostProcess(): number {
+  for (const name of readdirSync("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      const stat = readFileSync(`/proc/${name}/stat`, "utf8");
+      const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+      if (parent === process.pid && stat.includes("(weir-testing)")) return Number(name);
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+  throw new Error("there is no process of test hosts");
+}
+
+it("says so when the process of the hosts dies, and starts another one", async () => {
+  const weir = await start();
+  const waiting = expect(weir.advance(365 * 24 * 3_600_000)).rejects.toThrow(
+    "the process of the test hosts was ended by SIGKILL",
+  );
+  process.kill(hostProcess(), "SIGKILL");
+  await waiting;
+  await expect(weir.connect("tcp")).rejects.toThrow("was ended by SIGKILL");
+  hosts.length = 0;
+  expect(await ask(await start(), "hi")).toBe("hello");
 });
 
 it("counts packets and what became of them, but no processor time", async () => {

@@ -60,6 +60,8 @@ export async function runTests(options: RunOptions): Promise<TestRun> {
       run: !options.watch,
       include: ["**/*.test.{ts,js,mjs}"],
       exclude: ["**/node_modules/**", "**/build/**"],
+      // Tests do not import the handler, and depend on it all the same.
+      forceRerunTriggers: ["**/*.{ts,wasm}", "**/weir.toml"],
       passWithNoTests: true,
       // Calls within the library tell the author of a test nothing.
       onStackTrace: (_error, { file }) => !file.startsWith(PACKAGE_FOLDER),

@@ -19,7 +19,7 @@ import {
 } from "./waits.js";
 
 /** Real time that virtual time may take until something that is waited for happens. */
-const MAX_REAL_MS = 60_000;
+const MAX_REAL_MS = 20_000;
 /** Real time after which messages are looked at. */
 const SLICE_MS = 20;
 
