@@ -1,6 +1,5 @@
 /// The binding: turns JavaScript values into the dataplane's types and back.
 /// runtime/process/native.ts is its interface.
-#include <arpa/inet.h>
 #include <napi.h>
 #include <weir_engine.h>
 
@@ -11,28 +10,19 @@
 #include <mutex>
 #include <string>
 
+#include "addon/testbed_object.h"
+#include "addon/values.h"
 #include "sandbox/app_counters.h"
 #include "worker/dataplane.h"
 
 namespace {
 
-using weir::net::Address;
+using weir::addon::app_config;
+using weir::addon::events_value;
+using weir::addon::number_of;
+using weir::addon::parse_address;
+using weir::addon::text_of;
 using weir::worker::Dataplane;
-
-std::string text_of(const Napi::Object& object, const char* key) {
-  return object.Get(key).As<Napi::String>().Utf8Value();
-}
-uint32_t number_of(const Napi::Object& object, const char* key) {
-  return object.Get(key).As<Napi::Number>().Uint32Value();
-}
-
-Address parse_address(const Napi::Env& env, const std::string& text) {
-  in_addr v4;
-  if (inet_pton(AF_INET, text.c_str(), &v4) == 1) return Address::v4(ntohl(v4.s_addr));
-  in6_addr v6;
-  if (inet_pton(AF_INET6, text.c_str(), &v6) == 1) return Address::v6(v6.s6_addr);
-  throw Napi::Error::New(env, "not an IP address: " + text);
-}
 
 /// "10.44.0.2/24" or "fd44::2/64".
 weir::net::InterfaceAddress parse_network(const Napi::Env& env, const std::string& text) {
@@ -73,45 +63,6 @@ class Task final : public Napi::AsyncWorker {
 };
 
 Napi::Value undefined(Napi::Env env) { return env.Undefined(); }
-
-weir::sandbox::AppConfig app_config(const Napi::Env& env, const Napi::Object& spec) {
-  weir::sandbox::AppConfig config;
-  config.id = number_of(spec, "id");
-  config.name = text_of(spec, "name");
-  config.tenant = text_of(spec, "tenant");
-  config.max_connections = number_of(spec, "connections");
-  config.call_limit_us = number_of(spec, "pollUs");
-  auto listens = spec.Get("listens").As<Napi::Array>();
-  for (uint32_t i = 0; i < listens.Length(); i++) {
-    auto listen = listens.Get(i).As<Napi::Object>();
-    std::string kind = text_of(listen, "protocol");
-    config.listens.push_back(
-        {.name = text_of(listen, "name"),
-         .kind = kind,
-         .protocol = kind == "udp" ? weir::sandbox::Protocol::udp : weir::sandbox::Protocol::tcp,
-         .port = static_cast<uint16_t>(number_of(listen, "port"))});
-  }
-  auto connects = spec.Get("connects").As<Napi::Array>();
-  for (uint32_t i = 0; i < connects.Length(); i++) {
-    auto connect = connects.Get(i).As<Napi::Object>();
-    config.connects.push_back({.text = text_of(connect, "to"),
-                               .remote = {parse_address(env, text_of(connect, "address")),
-                                          static_cast<uint16_t>(number_of(connect, "port"))}});
-  }
-  auto vars = spec.Get("vars").As<Napi::Array>();
-  for (uint32_t i = 0; i < vars.Length(); i++) {
-    auto pair = vars.Get(i).As<Napi::Array>();
-    config.variables.emplace_back(pair.Get(0u).As<Napi::String>().Utf8Value(),
-                                  pair.Get(1u).As<Napi::String>().Utf8Value());
-  }
-  return config;
-}
-
-const char* name_of(weir::sandbox::AppEventKind kind) {
-  static constexpr const char* kNames[] = {"log",      "started",  "trapped",      "overran",
-                                           "violated", "poisoned", "start_failed", "lines_dropped"};
-  return kNames[static_cast<size_t>(kind)];
-}
 
 /// The JavaScript side of a running dataplane.
 class DataplaneObject final : public Napi::ObjectWrap<DataplaneObject> {
@@ -165,30 +116,7 @@ class DataplaneObject final : public Napi::ObjectWrap<DataplaneObject> {
   }
 
   Napi::Value drain_events(const Napi::CallbackInfo& info) {
-    Napi::Env env = info.Env();
-    auto taken = running(env).drain_events();
-    auto result = Napi::Array::New(env, taken.size());
-    uint32_t at = 0;
-    for (const auto& event : taken) {
-      auto item = Napi::Object::New(env);
-      item.Set("sequence", static_cast<double>(event.sequence));
-      item.Set("timeUs", static_cast<double>(event.time_us));
-      item.Set("appId", event.app_id);
-      item.Set("kind", name_of(event.kind));
-      item.Set("level", weir::abi::name_of(event.level));
-      item.Set("text", event.text);
-      auto frames = Napi::Array::New(env, event.frames.size());
-      for (uint32_t i = 0; i < event.frames.size(); i++) {
-        auto frame = Napi::Object::New(env);
-        frame.Set("functionIndex", event.frames[i].function_index);
-        frame.Set("functionName", event.frames[i].function_name);
-        frame.Set("moduleOffset", event.frames[i].module_offset);
-        frames.Set(i, frame);
-      }
-      item.Set("frames", frames);
-      result.Set(at++, item);
-    }
-    return result;
+    return events_value(info.Env(), running(info.Env()).drain_events());
   }
 
   Napi::Value port_state(const Napi::CallbackInfo& info) {
@@ -272,7 +200,7 @@ Napi::Value start_dataplane(const Napi::CallbackInfo& info) {
   config.worker.spin_us = number_of(worker, "spinUs");
   config.worker.core = worker.Get("core").As<Napi::Number>().Int32Value();
 
-  auto* constructor = env.GetInstanceData<Napi::FunctionReference>();
+  Napi::FunctionReference* constructor = &env.GetInstanceData<weir::addon::Instance>()->dataplane;
   auto made = std::make_shared<std::shared_ptr<Dataplane>>();
   return Task::run(
       env,
@@ -346,8 +274,10 @@ Napi::Value compile(const Napi::CallbackInfo& info) {
 }
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
-  auto* constructor = new Napi::FunctionReference(Napi::Persistent(DataplaneObject::define(env)));
-  env.SetInstanceData(constructor);
+  auto* instance = new weir::addon::Instance();
+  instance->dataplane = Napi::Persistent(DataplaneObject::define(env));
+  instance->testbed = Napi::Persistent(weir::addon::TestbedObject::define(env));
+  env.SetInstanceData(instance);
   auto method = [&](const char* name, Napi::Value (*function)(const Napi::CallbackInfo&)) {
     exports.Set(name, Napi::Function::New(env, function, name));
   };
@@ -363,6 +293,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   method("admit", admit);
   method("compile", compile);
   method("startDataplane", start_dataplane);
+  method("createTestbed", weir::addon::create_testbed);
   return exports;
 }
 

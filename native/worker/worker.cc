@@ -103,7 +103,8 @@ bool Worker::cycle(uint64_t now_us) {
   time_.mono_us = now_us;
   if (now_us - wall_checked_us_ > kWallCheckUs || wall_checked_us_ == 0) {
     wall_checked_us_ = now_us;
-    wall_offset_us_ = clock_us(CLOCK_REALTIME) - now_us;
+    wall_offset_us_ =
+        config_.wall_offset_us != 0 ? config_.wall_offset_us : clock_us(CLOCK_REALTIME) - now_us;
   }
   time_.wall_us = now_us + wall_offset_us_;
   stack_->set_now(now_us);

@@ -25,6 +25,9 @@ struct WorkerConfig {
   uint32_t index = 0;
   /// 0 for the kernel's randomness.
   uint64_t seed = 0;
+  /// Time of day when the monotonic clock was 0, microseconds; 0 to ask the kernel. Where time is
+  /// virtual, the time of day is too.
+  uint64_t wall_offset_us = 0;
   net::StackConfig stack;
 };
 
@@ -57,6 +60,10 @@ class Worker final : public net::FrameSink, public net::AddressEvents {
   /// One cycle at `now_us`: receive, stack, guests, timers, transmit. True if there was anything to
   /// do.
   bool cycle(uint64_t now_us);
+  /// A cycle would have something to do although no frame has come and nothing is due.
+  bool has_work() const { return !ready_.empty(); }
+  /// When the next cycle has something to do if no frame comes; UINT64_MAX for never.
+  uint64_t next_deadline_us() const;
   /// Between cycles, on the worker's thread, or from others through here.
   TaskQueue& tasks() { return tasks_; }
 
@@ -79,7 +86,6 @@ class Worker final : public net::FrameSink, public net::AddressEvents {
  private:
   void flush_port();
   void sleep_until(uint64_t deadline_us);
-  uint64_t next_deadline_us() const;
   bool listen_all(sandbox::App& app, const std::vector<sandbox::Listen>& listens,
                   std::string& error);
   void unlisten_all(const std::vector<sandbox::Listen>& listens);

@@ -43,6 +43,7 @@ async function create(folder: string, template: TemplateName): Promise<string[]>
   const files = TEMPLATES[template]({
     name,
     tsconfig: pathFrom(realpathSync(folder), join(guestFolder(), "tsconfig.handlers.json")),
+    testsTsconfig: pathFrom(realpathSync(folder), join(hostFolder(), "tsconfig.tests.json")),
     schema: pathFrom(realpathSync(folder), join(hostFolder(), "weir.schema.json")),
   });
   for (const [file, text] of Object.entries(files)) await writeFile(join(folder, file), text);

@@ -15,16 +15,18 @@ import * as rm from "./rm.js";
 import * as runVerb from "./run.js";
 import { CliError, ExitCode, exit, report } from "./shared/output.js";
 import * as stats from "./stats.js";
+import * as test from "./test.js";
 import * as up from "./up.js";
 
 /** In the order in which a newcomer meets them; --help keeps it. */
-const VERBS = [demo, init, dev, build, check, runVerb, up, deploy, ls, rm, logs, stats, exec, doctor];
+const VERBS = [demo, init, dev, test, build, check, runVerb, up, deploy, ls, rm, logs, stats, exec, doctor];
 
 const EXAMPLES = `
 Examples:
   weir demo                        a playground with four example apps
   weir init hello && cd hello      a new app
   weir dev                         run it in a playground, again after every edit
+  weir test                        its tests, on a simulated host
   weir deploy . --tenant acme      deploy it to the running host
   weir stats --json                every counter, for programs
   weir exec -- ping -c 3 10.44.0.2 run a command in the host's network

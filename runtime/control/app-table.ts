@@ -3,17 +3,10 @@ import type { ModuleStore } from "../admit/store.js";
 import type { AppEvent } from "../process/native.js";
 import type { EventsMessage } from "../process/protocol.js";
 import type { DesiredApp } from "./desired.js";
+import { describeEvent, ENDINGS } from "./event-text.js";
 import type { LogBook } from "./logs.js";
-import { describePlaces, Symbols } from "./symbols.js";
+import { Symbols } from "./symbols.js";
 import type { AppState } from "./types.js";
-
-/** Events that say that an instance is over. */
-const ENDINGS: ReadonlySet<AppEvent["kind"]> = new Set(["trapped", "overran", "violated", "poisoned", "start_failed"]);
-const WORDS: Partial<Record<AppEvent["kind"], string>> = {
-  overran: "overran its time",
-  violated: "broke the contract",
-  start_failed: "did not start",
-};
 
 interface Known {
   tenant: string;
@@ -106,10 +99,7 @@ export class AppTable {
       const isOfThisModule = app !== undefined && event.timeUs >= app.deployedUs;
       const symbols = isOfThisModule && event.frames.length > 0 ? await this.symbolsOf(app) : undefined;
       frames = event.frames.map((frame) => (symbols ?? NO_SYMBOLS).place(frame));
-      const where = describePlaces(frames);
-      const what = WORDS[event.kind] ?? event.kind.replace("_", " ");
-      const message = text === "" ? what : `${what}: ${text}`;
-      text = where === "" ? message : `${message} ${where.startsWith("in ") ? "" : "at "}${where}`;
+      text = describeEvent(event, frames);
     }
     if (app !== undefined && ENDINGS.has(event.kind)) {
       app.failures++;

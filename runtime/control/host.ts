@@ -5,13 +5,14 @@ import { join } from "node:path";
 import { MAX_MODULE_BYTES, memoryPagesOf } from "../admit/admit.js";
 import { ModuleStore } from "../admit/store.js";
 import type { HostConfig } from "../config/host-config.js";
-import { connectsOf, listensOf } from "../config/manifest.js";
+import { listensOf } from "../config/manifest.js";
 import { type DataplaneClient, DataplaneError } from "../process/client.js";
 import { CounterFile } from "../process/counters.js";
-import type { AppSpec, PortSpec, WorkerSpec } from "../process/native.js";
+import type { PortSpec, WorkerSpec } from "../process/native.js";
 import { type DataplaneConfig, RUN_FILES } from "../process/protocol.js";
 import { AdmissionQueue, type Admitted } from "./admission-queue.js";
 import { type ApiServer, serveApi } from "./api.js";
+import { appSpecOf } from "./app-spec.js";
 import { AppTable } from "./app-table.js";
 import { type DesiredApp, DesiredState } from "./desired.js";
 import { HostError } from "./errors.js";
@@ -360,18 +361,7 @@ export class Host implements HostApi {
 
   private wantedApp(app: DesiredApp, { entry }: Admitted): WantedApp {
     const { limits } = granted(this.options.config, app.tenant, app.manifest.limits);
-    const spec: AppSpec = {
-      id: app.id,
-      name: app.manifest.name,
-      tenant: app.tenant,
-      compiledPath: entry.compiledPath,
-      listens: listensOf(app.manifest),
-      connects: connectsOf(app.manifest),
-      vars: Object.entries(app.manifest.vars),
-      memoryPages: memoryPagesOf(limits.memory_mib),
-      connections: limits.connections,
-      pollUs: limits.poll_us,
-    };
+    const spec = appSpecOf({ ...app, limits, compiledPath: entry.compiledPath });
     return { spec, digest: createHash("sha256").update(JSON.stringify(spec)).digest("hex") };
   }
 

@@ -127,6 +127,95 @@ export interface Dataplane {
   stop(): Promise<void>;
 }
 
+/** What one direction of a simulated link does to frames. Probabilities are those of one frame. */
+export interface LinkSpec {
+  /** 0 for as fast as it likes. */
+  readonly rateMbitS: number;
+  readonly delayMs: number;
+  /** Up to this much later, at random; frames stay in order. */
+  readonly jitterMs: number;
+  /** Frames that may wait for the rate; more are lost. */
+  readonly queueFrames: number;
+  readonly loss: number;
+  readonly duplication: number;
+  readonly corruption: number;
+  /** A frame that is reordered comes up to `reorderingMs` later. */
+  readonly reordering: number;
+  readonly reorderingMs: number;
+  /** Nothing passes. */
+  readonly partitioned: boolean;
+}
+
+/** What became of the frames of one direction. */
+export interface LinkCounts {
+  readonly delivered: number;
+  readonly lost: number;
+  readonly queueFull: number;
+  readonly partitioned: number;
+  readonly duplicated: number;
+  readonly corrupted: number;
+  readonly reordered: number;
+}
+
+/** A TCP connection as the test's peer sees it. */
+export interface PeerConnectionState {
+  readonly opened: boolean;
+  /** The host has sent all it will. */
+  readonly ended: boolean;
+  /** Why it is over; null while it is not. */
+  readonly closed: string | null;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  /** Received and not yet taken. */
+  readonly waitingBytes: number;
+  readonly receivedBytes: number;
+  readonly writtenBytes: number;
+  readonly acknowledgedBytes: number;
+  /** In the spelling of RFC 9293: "ESTABLISHED"; null when there is none any more. */
+  readonly tcpState: string | null;
+  readonly sendWindowBytes: number;
+  /** 0 before the first measurement. */
+  readonly roundTripUs: number;
+}
+
+/**
+ * A host for tests: a real worker on a virtual clock, and the test's peers at the other end of a simulated link. Time
+ * passes in `run` only. Ids of connections, sockets and listeners are the caller's choice, below 2^31.
+ */
+export interface Testbed {
+  /** Puts an app on the host, or replaces it; `compiled` is what compile made. Throws with what is wrong. */
+  deploy(app: AppSpec, compiled: Uint8Array): void;
+  setLink(toHost: LinkSpec, fromHost: LinkSpec): void;
+  nowUs(): number;
+  /** Lets time pass: until something happened at a peer, until `untilUs`, or as long as one call should take. */
+  run(untilUs: number): "stirred" | "reached" | "paused";
+  connect(id: number, from: string, port: number): void;
+  listen(id: number, address: string, port: number): void;
+  bind(id: number, address: string, port: number): void;
+  /** How many of the bytes TCP took. */
+  write(id: number, bytes: Uint8Array): number;
+  /** What was received and not taken yet. */
+  take(id: number): Uint8Array;
+  /** The window opens for bytes that were taken. */
+  consume(id: number, bytes: number): void;
+  end(id: number): void;
+  abort(id: number): void;
+  /** Id of the oldest connection that waits at a listener; 0 for none. */
+  accept(id: number): number;
+  /** null for an id that nothing has. */
+  state(id: number): PeerConnectionState | null;
+  /** false when it is too long. */
+  sendDatagram(id: number, port: number, bytes: Uint8Array): boolean;
+  receiveDatagram(id: number): { address: string; port: number; data: Uint8Array } | null;
+  /** Forgets what has this id; a connection is reset. */
+  close(id: number): void;
+  drainEvents(): AppEvent[];
+  counters(): { worker: Record<string, number>; app: Record<string, number> };
+  linkCounts(): { toHost: LinkCounts; fromHost: LinkCounts; overflowed: number };
+  /** Ends everything; returns how many packet buffers were not given back, which should be none. */
+  shutDown(): number;
+}
+
 export interface Native {
   engineVersion(): string;
   /** Counters of a worker, in the order in which they lie in the counter file. */
@@ -142,6 +231,13 @@ export interface Native {
    * counters, then for each app id (from 0 to 255) the app's counters.
    */
   startDataplane(spec: { port: PortSpec; worker: WorkerSpec; countersPath: string }): Promise<Dataplane>;
+  /** A host on a virtual clock. `seed` is a safe integer; `capturePath` takes a pcap file, "" for none. */
+  createTestbed(spec: {
+    seed: number;
+    addresses: readonly string[];
+    wallStartUs: number;
+    capturePath: string;
+  }): Testbed;
 }
 
 /** Loads the addon. Throws with advice when it has not been built. */

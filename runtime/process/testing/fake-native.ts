@@ -114,5 +114,8 @@ export function fakeNative(): Native {
       if (port.device === "broken0") throw new Error("no such device: broken0");
       return new FakeDataplane(countersPath);
     },
+    createTestbed() {
+      throw new Error("there are no packets here");
+    },
   };
 }
