@@ -31,6 +31,7 @@ describe("host.toml", () => {
           dhcp: false,
           accept_ra: false,
           detect_conflicts: false,
+          offload: true,
         },
       ],
       ceilings: { memory_mib: 64, connections: 10_000, poll_us: 100_000 },

@@ -151,6 +151,8 @@ void Tcp::State::enter_recovery(ControlBlock& block, uint32_t flight, uint32_t p
 
 /// RFC 3168 section 6.1.2: once a round trip the window is reduced as for a loss.
 void Tcp::State::take_congestion_mark(ControlBlock& block, uint32_t flight) {
+  // What is marked meanwhile may not be undone (RFC 4015 section 3.2).
+  block.undo_valid = false;
   if (block.phase != Phase::open) return;
   counters.add(Counter::tcp_ecn_reductions);
   block.congestion.on_congestion(flight);

@@ -244,7 +244,9 @@ bool Tcp::State::input_cookie(Segment& segment, Listener& listener) {
 /// What the peer's SYN says it can do.
 void Tcp::State::take_options(ControlBlock& block, const Segment& segment) {
   const Options& options = segment.options;
-  uint16_t peer_mss = options.has_mss ? std::max(options.mss_bytes, kMinMss) : kDefaultMss;
+  uint16_t peer_mss = options.has_mss                  ? std::max(options.mss_bytes, kMinMss)
+                      : segment.remote.address.is_v4() ? kDefaultMss
+                                                       : kDefaultMssV6;
   block.mss_bytes = std::min(peer_mss, our_mss(segment.remote.address));
   block.timestamps = options.has_timestamp;
   if (options.has_timestamp) {

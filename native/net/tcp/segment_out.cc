@@ -207,9 +207,10 @@ bool Tcp::State::send_segment(ControlBlock& block, uint32_t sequence, uint32_t b
   counters.add(Counter::tcp_tx);
   block.last_send_ms = now_ms();
   block.has_sent = true;
-  // RFC 3168 section 6.1.5: what is sent again, and a window probe, is not ECN-capable.
+  // RFC 3168 sections 6.1.5 and 6.1.6: what is sent again, and a window probe, is not ECN-capable.
+  bool probes = seq_gt(sequence + bytes, block.snd_una + block.snd_wnd);
   output.send(packet, block.local.address, block.remote.address, ip::kProtocolTcp,
-              {.ecn = static_cast<uint8_t>(block.ecn && !resent && bytes != 0 ? 2 : 0)});
+              {.ecn = static_cast<uint8_t>(block.ecn && !resent && !probes && bytes != 0 ? 2 : 0)});
   return true;
 }
 
@@ -337,12 +338,14 @@ bool Tcp::State::send_new(ControlBlock& block, uint32_t bytes, bool fin) {
   uint8_t flags = kAck;
   if (bytes != 0 && block.snd_nxt + bytes == block.data_end()) flags |= kPsh;
   if (fin) flags |= kFin;
-  if (block.tell_reduced && bytes != 0) flags |= kCwr;
+  bool tells = block.tell_reduced && bytes != 0 &&
+               seq_le(block.snd_nxt + bytes, block.snd_una + block.snd_wnd);
+  if (tells) flags |= kCwr;
   if (!send_segment(block, block.snd_nxt, bytes, flags, block.cursor, false)) {
     sent_pool.give_back(sent);
     return false;
   }
-  if (bytes != 0) block.tell_reduced = false;
+  if (tells) block.tell_reduced = false;
   if (fin) {
     block.fin_sent = true;
     block.fin_sequence = block.snd_nxt + bytes;

@@ -33,6 +33,7 @@ inline constexpr uint8_t kMaxProbes = 10;
 inline constexpr uint64_t kFinWait2Us = 60'000'000;
 /// RFC 9293 section 3.7.1: assumed when the peer names none.
 inline constexpr uint16_t kDefaultMss = 536;
+inline constexpr uint16_t kDefaultMssV6 = 1220;
 /// A smaller MSS would make headers outweigh the data; Linux has such a floor too.
 inline constexpr uint16_t kMinMss = 88;
 /// After so many time-outs in a row a path that swallows long segments is suspected (RFC 4821
