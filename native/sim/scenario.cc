@@ -40,6 +40,7 @@ net::StackConfig draw_stack(Random& random, uint32_t host, bool v6) {
   if (v6) config.mtu_bytes = std::max(config.mtu_bytes, net::kMinMtuV6Bytes);
   config.congestion_control =
       random.one_in(3) ? net::CongestionControl::new_reno : net::CongestionControl::cubic;
+  if (random.one_in(2)) config.keep_alive_idle_ms = 0;
   config.request_ecn = random.one_in(3);
   config.syn_cookies = random.one_in(2);
   config.max_connections = random.one_in(20) ? 2 : 64;

@@ -19,6 +19,9 @@ constexpr uint32_t kSentPerReceived = 3;
 /// An end that timed out must have lost so many frames in this time before.
 constexpr uint32_t kLossesForTimeout = 4;
 constexpr uint64_t kTimeoutNs = 200 * kSecond;
+/// The longest time-out that a stack may take for a lost segment or a closed window (RFC 6298
+/// section 2.5 lets it have a maximum of a minute), twice.
+constexpr uint64_t kLongestTimerUs = 120'000'000;
 /// Beyond the congestion window: limited transmit (RFC 3042) and a tail loss probe (RFC 8985).
 constexpr uint32_t kSegmentsBeyondWindow = 3;
 
@@ -162,7 +165,9 @@ void Simulation::check_connection(Host& host, Pair& pair, const net::ConnectionI
     complain("more is in flight than was sent and not acknowledged");
   if (!pair.ends[index].opened) return;
   const bool waits = info.snd_una != info.snd_max || info.send_queue_bytes != 0;
-  if (waits && info.timer_us == UINT64_MAX) complain("something waits and no timer runs");
+  // Keep-alive is no timer for this: it comes after hours.
+  if (waits && info.timer_us > host.clock_us(now_ns_) + kLongestTimerUs)
+    complain("something waits and no timer runs");
   if (info.congestion_window_bytes == 0) complain("the congestion window is closed");
   // Only what the flush sent is to be judged: a window that shrank does not call anything back.
   const uint32_t window = std::max(before.congestion_window_bytes, info.congestion_window_bytes);
@@ -341,6 +346,8 @@ void Simulation::judge_end(Pair& pair, uint32_t host) {
       if (other.connection == nullptr && !other.closed &&
           (overfull || peer.counters()[Counter::drop_tcp_cookie] != 0))
         return;
+      // Half an opening that nobody completed in time is forgotten.
+      if (!other.opened && losses >= kLossesForTimeout) return;
       if (!went_wrong(other) && pair.listens && !pair.reset_injected && !meddled_acks_)
         complain("it was reset and nobody did that");
       return;
