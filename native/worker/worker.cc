@@ -46,9 +46,10 @@ Worker::Worker(const WorkerConfig& config, const WorkerResources& resources)
 
 Worker::~Worker() {
   for (auto& app : apps_) app->shut_down();
-  // The stack lets go of every buffer before the windows go.
-  stack_.reset();
+  // Frames refer to the stack's memory, and that to the windows: in this order they let go.
   for (uint32_t i = 0; i < tx_count_; i++) rte_pktmbuf_free(tx_[i]);
+  tx_count_ = 0;
+  stack_.reset();
 }
 
 void Worker::transmit(rte_mbuf* frame) {

@@ -443,7 +443,11 @@ bool Tcp::State::send_queued(ControlBlock& block) {
 
 /// Sends what windows allow, or a bare acknowledgement if one is due (RFC 9293 section 3.8.6.2.1).
 void Tcp::State::output_one(ControlBlock& block) {
-  if (!block.established_or_later()) return;
+  if (!block.established_or_later()) {
+    // A challenge acknowledgement (RFC 5961 section 3.2); all else waits for the handshake.
+    if (block.ack_now && block.state == tcp::State::syn_received) send_ack(block);
+    return;
+  }
   if (block.queue.bytes() != 0 || (block.close_requested && !block.fin_acknowledged())) {
     uint32_t before = block.snd_nxt;
     if (block.board.empty() && block.has_sent) {
