@@ -232,7 +232,7 @@ TEST_F(InputV6Test, TheFirstFragmentHoldsAllHeaders) {
 }
 
 TEST_F(InputV6Test, FragmentsOfIpv4) {
-  const Bytes whole = udp(pattern(4000), 7, 9);
+  const Bytes whole = testing::udp(pattern(4000), 7, 9);
   const auto part = [&](size_t from, size_t length, bool more, uint16_t identification = 1) {
     Bytes packet = ipv4(std::span(whole).subspan(from, length),
                         {.fragment = static_cast<uint16_t>(from / 8 | (more ? 0x2000 : 0))});
