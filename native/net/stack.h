@@ -84,9 +84,9 @@ struct StackConfig {
   uint32_t max_fragmented_packets = 64;
   uint32_t max_fragment_bytes = 2 * 1024 * 1024;
   /// Receive buffer per connection: the largest window it offers, and the one it begins with; it
-  /// grows while the peer fills it in every round trip. Less than half of what a connection may send:
-  /// a handler that echoes or relays what it receives hears of acknowledgements up to a window late,
-  /// and its sends are not to be refused for that.
+  /// grows while the peer fills it in every round trip. Less than half of what a connection may
+  /// send: a handler that echoes or relays what it receives hears of acknowledgements up to a
+  /// window late, and its sends are not to be refused for that.
   uint32_t receive_buffer_bytes = 1920 * 1024;
   uint32_t first_receive_buffer_bytes = 128 * 1024;
   /// Bytes a connection may have queued and unacknowledged; a send beyond it is refused.
@@ -101,8 +101,8 @@ struct StackConfig {
   CongestionControl congestion_control = CongestionControl::cubic;
   /// Ask for ECN on connections that we open; peers that ask get it in any case (RFC 3168).
   bool request_ecn = false;
-  /// What the port can do: complete TCP checksums, and cut TCP packets of up to so many bytes (0 for
-  /// none).
+  /// What the port can do: complete TCP checksums, and cut TCP packets of up to so many bytes (0
+  /// for none).
   bool port_completes_checksums = false;
   uint32_t large_send_bytes = 0;
   uint32_t time_wait_ms = 60'000;

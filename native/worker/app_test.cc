@@ -702,8 +702,8 @@ TEST_F(AppTest, HoldingEverythingFillsOnlyItsOwnWindow) {
   deploy(config(1, 7), per_event(""));
   deploy(config(2, 8), echo_guest());
   uint32_t good = open(8);
-  // 80 times 250 kB are more than the app's 15.75 MiB: what peers may send shrinks with what is left,
-  // before anything has to be dropped.
+  // 80 times 250 kB are more than the app's 15.75 MiB: what peers may send shrinks with what is
+  // left, before anything has to be dropped.
   for (int i = 0; i < 80; i++) {
     uint32_t id = open(7);
     for (int part = 0; part < 5; part++) client_->send(id, std::string(50'000, 'h'));
