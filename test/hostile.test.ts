@@ -150,7 +150,9 @@ test("commands of random bytes are refused", async () => {
 
 test("a flood of log lines is cut", async () => {
   const { grown } = await attack("log");
-  expect(grown("log_lines_dropped")).toBeGreaterThan(0);
+  // By the allowance of lines, or on a slow machine before that by the time that a call may take.
+  expect(grown("log_lines")).toBeLessThanOrEqual(200);
+  expect(grown("log_lines_dropped") + grown("overruns")).toBeGreaterThan(0);
   await expectUndisturbed();
 });
 
