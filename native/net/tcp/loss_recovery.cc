@@ -71,7 +71,7 @@ void Tcp::State::mark_sack(ControlBlock& block, const SackBlock& sack, const Seg
     // A part of a segment: it is cut where the peer says. Without memory for it the whole counts as
     // missing.
     if (seq_lt(sent->sequence, sack.start)) {
-      if (!board.split(sent_pool, block.queue, *sent, sack.start)) continue;
+      board.split(sent_pool, block.queue, *sent, sack.start);
       continue;
     }
     if (seq_gt(sent->end, sack.end)) {
@@ -155,12 +155,17 @@ void Tcp::State::take_congestion_mark(ControlBlock& block, uint32_t flight) {
   block.undo_valid = false;
   if (block.phase != Phase::open) return;
   counters.add(Counter::tcp_ecn_reductions);
+  reduce_window(block, flight);
+  block.tell_reduced = true;
+}
+
+/// The window goes down at once, for good, with nothing to repair.
+void Tcp::State::reduce_window(ControlBlock& block, uint32_t flight) {
   block.congestion.on_congestion(flight);
   block.congestion.set_window(block.congestion.threshold_bytes());
   block.phase = Phase::reduced;
   block.recover = block.snd_nxt;
   block.undo_valid = false;
-  block.tell_reduced = true;
 }
 
 /// The loss was none: everything is as it was before (RFC 4015 section 3.2).
@@ -222,19 +227,14 @@ void Tcp::State::take_acknowledgement(ControlBlock& block, const Segment& segmen
     block.duplicates = 0;
     block.reorder_at_us = UINT64_MAX;
     grow_window(block, news, pipe_before);
-    set_loss_timer(block);
-    if (block.queue.bytes() != 0 || (block.close_requested && !block.fin_acknowledged()))
-      want_output(block);
-    if (bytes != 0 && block.wants_acknowledged) block.events->on_acknowledged(block, bytes);
-    return;
+  } else {
+    find_losses(block, advances, news, pipe_before, flight);
+    if (block.ecn && segment.has(kEce)) take_congestion_mark(block, pipe_before);
+    if (advances && block.tail_probe && seq_ge(ack, block.tail_probe_end))
+      end_tail_probe(block, news, pipe_before);
+    second_thoughts(block, segment, advances, news);
+    move_on(block, advances, news, pipe_before);
   }
-
-  find_losses(block, advances, news, pipe_before, flight);
-  if (block.ecn && segment.has(kEce)) take_congestion_mark(block, pipe_before);
-  if (advances && block.tail_probe && seq_ge(ack, block.tail_probe_end))
-    end_tail_probe(block, news, pipe_before);
-  second_thoughts(block, segment, advances, news);
-  move_on(block, advances, news, pipe_before);
 
   // RFC 6298 section 5.3: a mere duplicate must not put the time-out off.
   if (advances || news.sacked) set_loss_timer(block);
@@ -294,11 +294,7 @@ void Tcp::State::end_tail_probe(ControlBlock& block, const AckNews& news, uint32
   // as for any other.
   if (!block.tail_probe_copy || news.duplicate || block.phase != Phase::open) return;
   if (seq_le(block.snd_una, block.tail_probe_end)) return;
-  block.congestion.on_congestion(pipe_before);
-  block.congestion.set_window(block.congestion.threshold_bytes());
-  block.phase = Phase::reduced;
-  block.recover = block.snd_nxt;
-  block.undo_valid = false;
+  reduce_window(block, pipe_before);
 }
 
 /// Was it right to take segments for lost? By timestamps (RFC 3522), duplicate reports (RFC 3708),

@@ -214,6 +214,16 @@ bool Tcp::State::send_segment(ControlBlock& block, uint32_t sequence, uint32_t b
   return true;
 }
 
+/// Sends a segment that is nothing but its header, which is written.
+void Tcp::State::send_header(rte_mbuf* packet, uint32_t header_bytes, const Address& local,
+                             const Address& remote) {
+  packet->data_len = static_cast<uint16_t>(header_bytes);
+  packet->pkt_len = header_bytes;
+  finish_checksum(packet, local, remote, config.port_completes_checksums);
+  counters.add(Counter::tcp_tx);
+  output.send(packet, local, remote, ip::kProtocolTcp);
+}
+
 void Tcp::State::send_ack(ControlBlock& block) {
   rte_mbuf* packet = rte_pktmbuf_alloc(environment.header_pool);
   if (packet == nullptr) {
@@ -225,12 +235,7 @@ void Tcp::State::send_ack(ControlBlock& block) {
   auto* at = rte_pktmbuf_mtod(packet, uint8_t*);
   // RFC 9293 section 3.10.7.4: <SEQ=SND.NXT>.
   uint32_t header_bytes = write_header(block, at, block.snd_nxt, kAck);
-  packet->data_len = static_cast<uint16_t>(header_bytes);
-  packet->pkt_len = header_bytes;
-  finish_checksum(packet, block.local.address, block.remote.address,
-                  config.port_completes_checksums);
-  counters.add(Counter::tcp_tx);
-  output.send(packet, block.local.address, block.remote.address, ip::kProtocolTcp);
+  send_header(packet, header_bytes, block.local.address, block.remote.address);
 }
 
 /// SYN or SYN-ACK, by state.
@@ -279,12 +284,7 @@ void Tcp::State::send_syn(ControlBlock& block) {
   fill_header(at, block.local.port, block.remote.port, block.iss, answer ? block.rcv_nxt : 0,
               header_bytes, flags, static_cast<uint16_t>(window));
   if (answer) block.rcv_edge = block.rcv_nxt + window;
-  packet->data_len = static_cast<uint16_t>(header_bytes);
-  packet->pkt_len = header_bytes;
-  finish_checksum(packet, block.local.address, block.remote.address,
-                  config.port_completes_checksums);
-  counters.add(Counter::tcp_tx);
-  output.send(packet, block.local.address, block.remote.address, ip::kProtocolTcp);
+  send_header(packet, header_bytes, block.local.address, block.remote.address);
 }
 
 /// A segment without options (or with timestamps) and without a connection behind it.
@@ -300,11 +300,7 @@ void Tcp::State::send_bare(const Endpoint& local, const Endpoint& remote, uint32
   uint32_t header_bytes = sizeof(Header) + (timestamps != nullptr ? kTimestampOptionBytes : 0);
   fill_header(at, local.port, remote.port, sequence, acknowledgement, header_bytes, flags, window);
   if (timestamps != nullptr) put_timestamps(at + sizeof(Header), timestamps[0], timestamps[1]);
-  packet->data_len = static_cast<uint16_t>(header_bytes);
-  packet->pkt_len = header_bytes;
-  finish_checksum(packet, local.address, remote.address, config.port_completes_checksums);
-  counters.add(Counter::tcp_tx);
-  output.send(packet, local.address, remote.address, ip::kProtocolTcp);
+  send_header(packet, header_bytes, local.address, remote.address);
 }
 
 /// RFC 9293 section 3.5.2: the reset that answers a segment nobody expects.

@@ -131,6 +131,8 @@ struct Tcp::State {
                     SendQueue::Cursor& cursor, bool resent);
   bool send_new(ControlBlock& block, uint32_t bytes, bool fin);
   bool resend(ControlBlock& block, SentSegment& sent);
+  void send_header(rte_mbuf* packet, uint32_t header_bytes, const Address& local,
+                   const Address& remote);
   void send_syn(ControlBlock& block);
   void send_ack(ControlBlock& block);
   void send_bare(const Endpoint& local, const Endpoint& remote, uint32_t sequence,
@@ -171,6 +173,7 @@ struct Tcp::State {
   void undo(ControlBlock& block);
   void enter_recovery(ControlBlock& block, uint32_t flight, uint32_t pipe_before);
   void take_congestion_mark(ControlBlock& block, uint32_t flight);
+  void reduce_window(ControlBlock& block, uint32_t flight);
   void end_tail_probe(ControlBlock& block, const AckNews& news, uint32_t pipe_before);
   void second_thoughts(ControlBlock& block, const Segment& segment, bool advances,
                        const AckNews& news);
