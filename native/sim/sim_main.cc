@@ -104,17 +104,7 @@ int main(int argc, char** argv) {
     if (options.verbose) std::fputs(describe(weir::sim::Scenario::draw(seed)).c_str(), stderr);
     const Outcome outcome = weir::sim::simulate(seed, *pools_a, *pools_b, options.pcap);
     if (options.verbose || !outcome.failure.empty()) print_seed(seed, outcome);
-    sum.frames += outcome.frames;
-    sum.bytes += outcome.bytes;
-    sum.connections += outcome.connections;
-    sum.virtual_ns += outcome.virtual_ns;
-    sum.finished += outcome.finished;
-    sum.aborted += outcome.aborted;
-    sum.failed += outcome.failed;
-    sum.orphaned += outcome.orphaned;
-    sum.wrapped += outcome.wrapped;
-    sum.forged += outcome.forged;
-    for (size_t c = 0; c < weir::kCounterCount; c++) sum.counters[c] += outcome.counters[c];
+    sum.add(outcome);
     if (outcome.failure.empty()) continue;
     failures++;
     // A failure may have left buffers behind; the next seed would be blamed for it.

@@ -33,6 +33,20 @@ std::string seconds(uint64_t ns) {
 
 }  // namespace
 
+void Outcome::add(const Outcome& other) {
+  virtual_ns += other.virtual_ns;
+  frames += other.frames;
+  bytes += other.bytes;
+  connections += other.connections;
+  finished += other.finished;
+  aborted += other.aborted;
+  failed += other.failed;
+  orphaned += other.orphaned;
+  wrapped += other.wrapped;
+  forged += other.forged;
+  for (size_t i = 0; i < kCounterCount; i++) counters[i] += other.counters[i];
+}
+
 Simulation::Simulation(const Scenario& scenario, HostPools& pools_a, HostPools& pools_b,
                        std::array<PcapWriter*, 2> pcaps)
     : scenario_(scenario),

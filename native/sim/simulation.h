@@ -33,6 +33,9 @@ struct Outcome {
   uint64_t forged = 0;
   /// Of both hosts.
   std::array<uint64_t, kCounterCount> counters{};
+
+  /// Adds another run's counts; failure and digest stay.
+  void add(const Outcome& other);
 };
 
 /// Runs one scenario from its start to the end of its last TIME-WAIT, and looks at everything.

@@ -87,14 +87,7 @@ TEST_F(SimulationTest, seeds_pass_and_are_bad_enough) {
   for (uint64_t seed = 1; seed <= kSeeds; seed++) {
     const Outcome outcome = run(seed);
     ASSERT_EQ(outcome.failure, "") << "seed " << seed;
-    sum.bytes += outcome.bytes;
-    sum.connections += outcome.connections;
-    sum.wrapped += outcome.wrapped;
-    sum.forged += outcome.forged;
-    sum.finished += outcome.finished;
-    sum.aborted += outcome.aborted;
-    sum.failed += outcome.failed;
-    for (size_t i = 0; i < kCounterCount; i++) sum.counters[i] += outcome.counters[i];
+    sum.add(outcome);
   }
   EXPECT_GT(sum.bytes, 10'000'000u);
   EXPECT_GT(sum.wrapped, kSeeds / 2) << "sequence numbers wrap in most runs";
