@@ -1,65 +1,26 @@
 /**
  * Inside a namespace of its own: weir's echo over TAP and an epoll echo server over veth, each loaded by the same kernel
- * client in turn. Prints {"weir over TAP": [...], "Linux epoll over veth": [...]}. Arguments: seconds, rounds.
+ * client in turn. Prints {"weir over TAP": [...], "Linux epoll over veth": [...]}. Argument: {seconds, rounds}.
  */
-import { execFileSync, spawn } from "node:child_process";
-import { connect } from "node:net";
-import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
+import { execFileSync } from "node:child_process";
+import { ip, Namespace, program, startWeir, untilConnects, untilDevice } from "./namespaces.js";
 
-const ROOT = fileURLToPath(new URL("..", import.meta.url));
-const KERNEL_BENCH = join(ROOT, "native/build/kernel_bench");
+const KERNEL_BENCH = program("kernel_bench");
 const CONNECTIONS = "64";
 const BYTES = "64";
-const [seconds, rounds] = process.argv.slice(2).map(Number);
-
-const ip = (...args) => execFileSync("ip", args);
-
-async function untilConnects(address, port) {
-  for (let attempt = 0; attempt < 200; attempt++) {
-    const connected = await new Promise((resolve) => {
-      const socket = connect(port, address, () => resolve(true)).on("error", () => resolve(false));
-      socket.setTimeout(500, () => resolve(false));
-    });
-    if (connected) return;
-    await sleep(100);
-  }
-  throw new Error(`nobody answers at ${address}:${port}`);
-}
+const { seconds, rounds } = JSON.parse(process.argv[2]);
 
 ip("link", "set", "lo", "up");
 // The epoll server has a namespace of its own at the other end of a veth pair.
-const server = spawn("unshare", ["--net", KERNEL_BENCH, "serve", "7"], { stdio: ["ignore", "ignore", "inherit"] });
-await sleep(300);
-ip("link", "add", "veth0", "type", "veth", "peer", "name", "veth1", "netns", String(server.pid));
+const server = await Namespace.create([KERNEL_BENCH, "serve", "7"]);
+ip("link", "add", "veth0", "type", "veth", "peer", "name", "veth1", "netns", server.pid);
 ip("addr", "add", "10.46.0.1/24", "dev", "veth0");
 ip("link", "set", "veth0", "up");
-const inside = (...args) => execFileSync("nsenter", ["-t", String(server.pid), "-n", "ip", ...args]);
-inside("addr", "add", "10.46.0.2/24", "dev", "veth1");
-inside("link", "set", "veth1", "up");
+server.ip("addr", "add", "10.46.0.2/24", "dev", "veth1");
+server.ip("link", "set", "veth1", "up");
 
-const weir = spawn(
-  process.execPath,
-  [
-    join(ROOT, "runtime/bin/weir.js"),
-    "run",
-    join(ROOT, "examples/echo"),
-    "--port",
-    "tap:weir0",
-    "--ip",
-    "10.45.0.2/24",
-  ],
-  { stdio: ["ignore", "inherit", "inherit"].map((to, i) => (i === 1 ? 2 : to)) },
-);
-for (let attempt = 0; attempt < 200; attempt++) {
-  try {
-    ip("link", "show", "weir0");
-    break;
-  } catch {
-    await sleep(100);
-  }
-}
+const weir = startWeir("examples/echo", "weir0", "10.45.0.2/24");
+await untilDevice("weir0");
 ip("addr", "add", "10.45.0.1/24", "dev", "weir0");
 ip("link", "set", "weir0", "up");
 
@@ -76,4 +37,4 @@ for (let round = 0; round < rounds; round++) {
 }
 process.stdout.write(JSON.stringify(results));
 weir.kill("SIGTERM");
-server.kill("SIGTERM");
+server.end();

@@ -1,14 +1,16 @@
-/** `npm run bench -- FIGURE [--json FILE]`: one file per figure; prints a table and writes JSON. */
+/** `npm run bench -- FIGURE [--quick] [--only TEXT] [--json FILE]`: one file per figure; prints a table and writes JSON. */
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { bulk } from "./bulk.js";
+import { paths } from "./paths.js";
 import { formatReport } from "./report.js";
 import { smoke } from "./smoke.js";
 
-const FIGURES = { smoke };
+const FIGURES = { bulk, paths, smoke };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { json: { type: "string" }, quick: { type: "boolean", default: false } },
+  options: { json: { type: "string" }, quick: { type: "boolean", default: false }, only: { type: "string" } },
 });
 const name = positionals[0] ?? "smoke";
 const figure = FIGURES[name];
@@ -16,6 +18,6 @@ if (figure === undefined) {
   console.error(`bench: there is no figure "${name}"; there are: ${Object.keys(FIGURES).join(", ")}`);
   process.exit(2);
 }
-const report = await figure({ quick: values.quick, progress: (line) => console.error(line) });
+const report = await figure({ quick: values.quick, only: values.only, progress: (line) => console.error(line) });
 console.log(formatReport(report));
 if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`);

@@ -3,16 +3,14 @@
  * batches of 1, 16 and 64 (time by the clock, instructions by callgrind); and a kernel client over TAP, beside a Linux
  * epoll server over veth.
  */
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { buildPrograms, program, ROOT, runInside } from "./namespaces.js";
 import { machine, noiseOf, summarize } from "./report.js";
 
-const ROOT = fileURLToPath(new URL("..", import.meta.url));
-const BUILD = join(ROOT, "native/build");
-const ECHO_BENCH = join(BUILD, "echo_bench");
+const ECHO_BENCH = program("echo_bench");
 const BATCHES = [1, 16, 64];
 const CONNECTIONS = 64;
 /** Left of this is the run's own start: the difference of two runs counts messages alone. */
@@ -44,33 +42,10 @@ function instructionsPerMessage(handler, batch, module, folder) {
   return (counts[1].instructions - counts[0].instructions) / (counts[1].done - counts[0].done);
 }
 
-/** Runs bench/kernel.js in a network namespace of its own, which ends with it. */
-function kernelClient(seconds, rounds) {
-  return new Promise((resolve, reject) => {
-    const child = spawn(
-      "unshare",
-      ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", process.execPath].concat([
-        join(ROOT, "bench/kernel.js"),
-        String(seconds),
-        String(rounds),
-      ]),
-      { stdio: ["ignore", "pipe", "inherit"] },
-    );
-    let text = "";
-    child.stdout.on("data", (chunk) => {
-      text += chunk;
-    });
-    child.on("close", (code) => {
-      if (code === 0) resolve(JSON.parse(text));
-      else reject(new Error(`bench/kernel.js ended with ${code}`));
-    });
-  });
-}
-
 /** The figure. `progress` is told what is being measured. */
 export async function smoke({ quick, progress }) {
   progress("building the benchmark programs");
-  execFileSync("ninja", ["-C", BUILD, "echo_bench", "kernel_bench"], { stdio: ["ignore", "ignore", "inherit"] });
+  buildPrograms("echo_bench", "kernel_bench");
   const folder = mkdtempSync(join(tmpdir(), "weir-bench-"));
   try {
     const module = join(folder, "echo.wasm");
@@ -112,7 +87,7 @@ export async function smoke({ quick, progress }) {
       ratios.push({ name: `B=${batch}: instructions of Wasm / native`, value: counted, goal: null, met: null });
     }
     progress("kernel client over TAP, beside an epoll server");
-    const kernel = await kernelClient(quick ? 1 : 2, rounds);
+    const kernel = await runInside("kernel.js", { seconds: quick ? 1 : 2, rounds });
     for (const [name, runs] of Object.entries(kernel)) {
       rows.push(
         summarize(

@@ -20,6 +20,7 @@ interface Options {
   readonly dhcp?: boolean;
   readonly acceptRa?: boolean;
   readonly netns?: string;
+  readonly offload: boolean;
   readonly debug?: boolean;
 }
 
@@ -39,6 +40,7 @@ function configOf(options: Options): HostConfig {
     ...(options.vlan !== undefined && { vlan: Number(options.vlan) }),
     dhcp: options.dhcp === true,
     accept_ra: options.acceptRa === true,
+    offload: options.offload,
     ...Object.fromEntries(
       options.kernelAddress.map((each) => [each.includes(":") ? "kernel_address_v6" : "kernel_address", each]),
     ),
@@ -81,6 +83,7 @@ export function register(program: Command): void {
       [],
     )
     .option("--netns <name>", "network namespace of the port: a name of ip netns, or a path")
+    .option("--no-offload", "no packets longer than a frame, and complete checksums: captures look like those of a wire")
     .option("--debug", "build without optimization")
     .addHelpText(
       "after",

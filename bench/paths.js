@@ -1,0 +1,71 @@
+/**
+ * Goodput and fairness on long, slow and lossy paths: weir's TCP beside the kernel's, one after the other over the same
+ * link (native/sim in real time), with a kernel peer. Offloads are off, the kernel's sockets use CUBIC.
+ */
+import { buildPrograms, runInside } from "./namespaces.js";
+import { machine, noiseOf, summarize } from "./report.js";
+
+const FRAME_BYTES = 1_514;
+/** Shorter queues would be a matter of luck. */
+const LEAST_QUEUE_FRAMES = 20;
+const LOSSES = [0, 0.001, 0.01, 0.03];
+/** Round trip and how long a stream is watched: slow start and some recoveries have to fit. */
+const ROUND_TRIPS = [
+  { rtt_ms: 1, seconds: 3 },
+  { rtt_ms: 20, seconds: 5 },
+  { rtt_ms: 100, seconds: 10 },
+];
+const RATES_MBIT = [10, 100];
+/** Two streams need longer to find their shares; the first seconds are left out. */
+const FAIRNESS = [
+  { rtt_ms: 20, rate_mbit: 20, seconds: 25, after: 10 },
+  { rtt_ms: 20, rate_mbit: 100, seconds: 25, after: 10 },
+  { rtt_ms: 100, rate_mbit: 20, seconds: 40, after: 20 },
+];
+const GOAL_CLEAN = 0.95;
+const GOAL_LOSSY = 0.9;
+const GOAL_SHARE_POINTS = 10;
+
+/** A queue of one bandwidth-delay product. */
+const queueBytes = ({ rtt_ms, rate_mbit }) =>
+  Math.max(Math.round((rate_mbit * 1e6 * rtt_ms) / 8e3), LEAST_QUEUE_FRAMES * FRAME_BYTES);
+
+/** All that is measured, in order; `name` is what --only looks at. */
+export function pathCases(quick) {
+  const cases = [];
+  for (const { rtt_ms, seconds } of ROUND_TRIPS)
+    for (const rate_mbit of RATES_MBIT)
+      for (const loss of quick ? LOSSES.filter((each) => each === 0 || each === 0.01) : LOSSES)
+        for (const direction of ["from weir", "to weir"]) {
+          const name = `${direction}, ${rtt_ms} ms, ${rate_mbit} Mbit/s, ${loss * 100} % loss`;
+          cases.push({ kind: "goodput", name, direction, rtt_ms, rate_mbit, loss, seconds, after: 0 });
+        }
+  for (const path of FAIRNESS)
+    cases.push({ kind: "share", name: `share, ${path.rtt_ms} ms, ${path.rate_mbit} Mbit/s`, loss: 0, ...path });
+  return cases.map((each) => ({ ...each, queue_bytes: queueBytes(each) }));
+}
+
+/** The figure. `only` leaves out the cases whose names do not contain it. */
+export async function paths({ quick, only = "", progress }) {
+  buildPrograms("stream_bench", "tap_link");
+  const cases = pathCases(quick).filter(({ name }) => name.includes(only));
+  if (cases.length === 0) throw new Error(`no case of this figure has "${only}" in its name`);
+  const measured = await runInside("paths-inner.js", { cases, runs: quick ? 3 : 10 }, progress);
+  const rows = [];
+  const ratios = [];
+  for (const { kind, name, loss, weir, linux } of measured) {
+    const unit = kind === "share" ? "% of both" : "Mbit/s";
+    const [ours, theirs] = [summarize(`${name}: weir`, unit, weir), summarize(`${name}: Linux`, unit, linux)];
+    rows.push(ours, theirs);
+    if (kind === "share") {
+      const value = Math.abs(ours.median - theirs.median);
+      const met = value <= GOAL_SHARE_POINTS;
+      ratios.push({ name: `${name}: points apart`, value, goal: GOAL_SHARE_POINTS, met });
+    } else {
+      const value = ours.median / theirs.median;
+      const goal = loss === 0 ? GOAL_CLEAN : GOAL_LOSSY;
+      ratios.push({ name: `${name}: weir / Linux`, value, goal, met: value >= goal });
+    }
+  }
+  return { figure: "paths", machine: machine(), noise: noiseOf(rows), rows, ratios };
+}
