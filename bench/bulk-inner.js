@@ -3,7 +3,7 @@
  * turn. Argument: {seconds, rounds}. Prints the Gbit/s of each run by direction and side.
  */
 import { execFileSync } from "node:child_process";
-import { ip, Namespace, program, startWeir, untilConnects } from "./namespaces.js";
+import { ip, Namespace, program, startWeir } from "./namespaces.js";
 
 const WEIR = "10.45.0.2";
 const SERVER = "10.46.0.2";
@@ -18,7 +18,7 @@ ip("address", "add", "10.46.0.1/24", "dev", "veth0");
 ip("link", "set", "veth0", "up");
 server.ip("address", "add", `${SERVER}/24`, "dev", "veth1");
 server.ip("link", "set", "veth1", "up");
-const weir = startWeir("bench/apps/bulk", "weir0", `${WEIR}/24`, "--kernel-address", "10.45.0.1/24");
+const weir = await startWeir("bench/apps/bulk", "weir0", `${WEIR}/24`, "--kernel-address", "10.45.0.1/24");
 
 function gigabits(role, address, port) {
   const args = [role, address, port, seconds].map(String);
@@ -28,7 +28,6 @@ function gigabits(role, address, port) {
 const directions = { "to the server": ["send", SINK_PORT], "from the server": ["receive", SOURCE_PORT] };
 const sides = { weir: WEIR, linux: SERVER };
 const results = Object.fromEntries(Object.keys(directions).map((each) => [each, { weir: [], linux: [] }]));
-for (const address of Object.values(sides)) await untilConnects(address, SINK_PORT);
 for (let round = 0; round < rounds; round++)
   for (const [direction, [role, port]] of Object.entries(directions)) {
     for (const [side, address] of Object.entries(sides)) results[direction][side].push(gigabits(role, address, port));

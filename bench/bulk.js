@@ -11,7 +11,7 @@ const GOAL = 0.7;
 export async function bulk({ quick, progress }) {
   buildPrograms("stream_bench");
   const parameters = quick ? { seconds: 1, rounds: 5 } : { seconds: 3, rounds: 10 };
-  const measured = await runInside("bulk-inner.js", parameters, progress);
+  const measured = await runInside("bulk-inner.js", parameters, { onLine: progress });
   const rows = [];
   const ratios = [];
   for (const [direction, { weir, linux }] of Object.entries(measured)) {

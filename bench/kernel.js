@@ -3,7 +3,7 @@
  * client in turn. Prints {"weir over TAP": [...], "Linux epoll over veth": [...]}. Argument: {seconds, rounds}.
  */
 import { execFileSync } from "node:child_process";
-import { ip, Namespace, program, startWeir, untilConnects, untilDevice } from "./namespaces.js";
+import { ip, Namespace, program, startWeir } from "./namespaces.js";
 
 const KERNEL_BENCH = program("kernel_bench");
 const CONNECTIONS = "64";
@@ -19,14 +19,12 @@ ip("link", "set", "veth0", "up");
 server.ip("addr", "add", "10.46.0.2/24", "dev", "veth1");
 server.ip("link", "set", "veth1", "up");
 
-const weir = startWeir("examples/echo", "weir0", "10.45.0.2/24");
-await untilDevice("weir0");
+const weir = await startWeir("examples/echo", "weir0", "10.45.0.2/24");
 ip("addr", "add", "10.45.0.1/24", "dev", "weir0");
 ip("link", "set", "weir0", "up");
 
 const targets = { "weir over TAP": "10.45.0.2", "Linux epoll over veth": "10.46.0.2" };
 const results = Object.fromEntries(Object.keys(targets).map((name) => [name, []]));
-for (const address of Object.values(targets)) await untilConnects(address, 7);
 for (let round = 0; round < rounds; round++) {
   for (const [name, address] of Object.entries(targets)) {
     const text = execFileSync(KERNEL_BENCH, ["load", address, "7", CONNECTIONS, BYTES, String(seconds)], {

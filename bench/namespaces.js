@@ -1,7 +1,6 @@
 /** Network namespaces for figures with kernel peers: the script's own, and others beside it. All end with the script. */
 import { execFileSync, spawn } from "node:child_process";
 import { readlinkSync } from "node:fs";
-import { connect } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -20,13 +19,15 @@ export function buildPrograms(...names) {
 
 /**
  * Runs a script of bench/ in namespaces of its own, with `parameters` as JSON for its only argument, and returns the JSON
- * that it prints last. Its other lines go to `onLine`.
+ * that it prints last. Its other lines go to `onLine`. `undisturbed`: all of it goes before the machine's other work, as a
+ * worker with a core of its own does.
  */
-export function runInside(script, parameters, onLine = () => {}) {
-  const namespaces = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
+export function runInside(script, parameters, { onLine = () => {}, undisturbed = false } = {}) {
+  const namespaces = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
   const command = [process.execPath, join(ROOT, "bench", script), JSON.stringify(parameters)];
+  const [file, ...args] = [...(undisturbed ? ["chrt", "--rr", "1"] : []), ...namespaces, ...command];
   return new Promise((resolve, reject) => {
-    const child = spawn("unshare", [...namespaces, ...command], { stdio: ["ignore", "pipe", "inherit"] });
+    const child = spawn(file, args, { stdio: ["ignore", "pipe", "inherit"] });
     let text = "";
     child.stdout.setEncoding("utf8").on("data", (chunk) => {
       const lines = (text + chunk).split("\n");
@@ -43,35 +44,14 @@ export function runInside(script, parameters, onLine = () => {}) {
 /** Runs ip(8). */
 export const ip = (...args) => execFileSync("ip", args.map(String));
 
-async function until(what, check) {
+/** Waits for a new process to have left this one's network namespace. */
+async function untilElsewhere(pid) {
+  const own = readlinkSync("/proc/self/ns/net");
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    if (await check()) return;
+    if (readlinkSync(`/proc/${pid}/ns/net`) !== own) return;
     await sleep(ATTEMPT_MS);
   }
-  throw new Error(`waited in vain for ${what}`);
-}
-
-/** Waits until somebody accepts connections there. */
-export async function untilConnects(address, port) {
-  const connects = () =>
-    new Promise((resolve) => {
-      const socket = connect(port, address, () => resolve(true)).on("error", () => resolve(false));
-      socket.setTimeout(500, () => resolve(false));
-      socket.on("connect", () => socket.destroy());
-    });
-  await until(`an answer at ${address}:${port}`, connects);
-}
-
-/** Waits until there is such a device. */
-export async function untilDevice(name) {
-  await until(`the device ${name}`, () => {
-    try {
-      execFileSync("ip", ["link", "show", name], { stdio: "ignore" });
-      return true;
-    } catch {
-      return false;
-    }
-  });
+  throw new Error("waited in vain for a namespace");
 }
 
 /** Another network namespace, held by a process in it. */
@@ -82,8 +62,7 @@ export class Namespace {
   static async create(command = ["sleep", "infinity"]) {
     const namespace = new Namespace();
     namespace.#holder = spawn("unshare", ["--net", ...command], { stdio: ["ignore", "ignore", "inherit"] });
-    const own = readlinkSync("/proc/self/ns/net");
-    await until("a namespace", () => readlinkSync(`/proc/${namespace.pid}/ns/net`) !== own);
+    await untilElsewhere(namespace.pid);
     namespace.ip("link", "set", "lo", "up");
     return namespace;
   }
@@ -116,8 +95,16 @@ export function withoutOffloads(device, inside = (command, ...args) => execFileS
   inside("ethtool", "-K", device, ...["tso", "gso", "gro", "rx", "tx"].flatMap((each) => [each, "off"]));
 }
 
-/** Starts `weir run` on a TAP; its lines go to stderr. */
-export function startWeir(app, device, address, ...options) {
+/** Starts `weir run` on a TAP and waits until its app runs; its lines go to stderr. */
+export async function startWeir(app, device, address, ...options) {
   const args = [join(ROOT, "runtime/bin/weir.js"), "run", join(ROOT, app), "--port", `tap:${device}`, "--ip", address];
-  return spawn(process.execPath, [...args, ...options], { stdio: ["ignore", 2, "inherit"] });
+  const weir = spawn(process.execPath, [...args, ...options], { stdio: ["ignore", "pipe", "inherit"] });
+  await new Promise((resolve, reject) => {
+    weir.on("close", (code) => reject(new Error(`weir run ended with ${code}`)));
+    weir.stdout.on("data", (chunk) => {
+      process.stderr.write(chunk);
+      if (/ running at /.test(chunk)) resolve();
+    });
+  });
+  return weir;
 }

@@ -5,7 +5,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
-import { ip, Namespace, program, startWeir, untilDevice, withoutOffloads } from "./namespaces.js";
+import { ip, Namespace, program, startWeir, withoutOffloads } from "./namespaces.js";
 
 const WEIR = "10.45.0.2";
 const SERVER = "10.45.0.3";
@@ -45,8 +45,7 @@ for (const [bridge, tap] of [
 }
 const server = await station("near", "server0", SERVER, [STREAM_BENCH, "serve", SINK_PORT, SOURCE_PORT].map(String));
 const client = await station("far", "client0", CLIENT);
-const weir = startWeir("bench/apps/bulk", "weir0", `${WEIR}/24`, "--no-offload");
-await untilDevice("weir0");
+const weir = await startWeir("bench/apps/bulk", "weir0", `${WEIR}/24`, "--no-offload");
 addToBridge("weir0", "near");
 
 /** The link of one run. */

@@ -50,7 +50,14 @@ export async function paths({ quick, only = "", progress }) {
   buildPrograms("stream_bench", "tap_link");
   const cases = pathCases(quick).filter(({ name }) => name.includes(only));
   if (cases.length === 0) throw new Error(`no case of this figure has "${only}" in its name`);
-  const measured = await runInside("paths-inner.js", { cases, runs: quick ? 3 : 10 }, progress);
+  const measured = await runInside(
+    "paths-inner.js",
+    { cases, runs: quick ? 3 : 10 },
+    {
+      onLine: progress,
+      undisturbed: true,
+    },
+  );
   const rows = [];
   const ratios = [];
   for (const { kind, name, loss, weir, linux } of measured) {

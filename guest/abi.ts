@@ -62,7 +62,7 @@ export enum EventKind {
   Received = 3,
   /** The peer has sent all it will (FIN). Sending goes on until close. */
   Ended = 4,
-  /** The send that asked for it (flag notify) has been acknowledged; several are told as one. */
+  /** What was asked for by a send with the flag notify, or by the command notify, has been acknowledged; several are told as one. */
   Sent = 5,
   /** The connection is over and its handle is stale from now on. */
   Closed = 6,
@@ -82,7 +82,7 @@ export enum CommandKind {
   Reject = 2,
   /** Opens a connection to an address that [[connect]] lists, with a ticket from the info block as its handle. Sends may follow at once. */
   Connect = 3,
-  /** Sends bytes from anywhere in guest memory; none at all, with notify, asks when what was sent before is acknowledged. */
+  /** Sends bytes from anywhere in guest memory. */
   Send = 4,
   /** Sends several pieces in order: `data` is the address of {address u32, length u32} pairs, `data_bytes` their count. */
   Sendv = 5,
@@ -98,6 +98,8 @@ export enum CommandKind {
   UdpSend = 10,
   /** Sets the one wake-up of this instance, replacing the one before. */
   TimerSet = 11,
+  /** Asks to be told (event sent) as soon as at most `remaining_bytes` of what was sent so far are unacknowledged. */
+  Notify = 13,
   /** Answers a packet event. */
   Verdict = 12,
 }
@@ -250,6 +252,9 @@ export class CommandRecord {
   /** Address of the bytes. */
   @inline get data(): u32 { return load<u32>(changetype<usize>(this), 16); }
   @inline set data(value: u32) { store<u32>(changetype<usize>(this), value, 16); }
+  /** So much may still be unacknowledged. */
+  @inline get remaining_bytes(): u32 { return load<u32>(changetype<usize>(this), 16); }
+  @inline set remaining_bytes(value: u32) { store<u32>(changetype<usize>(this), value, 16); }
   /** How many. */
   @inline get data_bytes(): u32 { return load<u32>(changetype<usize>(this), 20); }
   @inline set data_bytes(value: u32) { store<u32>(changetype<usize>(this), value, 20); }

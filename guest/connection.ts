@@ -22,6 +22,8 @@ import { writeUtf8 } from "./text";
 const OPENED_CAPACITY: u32 = 128;
 /** More than this may be on the way before the host is asked to tell what was acknowledged. */
 const NOTIFY_BYTES: u64 = 16 << 10;
+/** After a send was refused, handlers go on when this part of the limit, as a power of two, has become free. */
+const DRAIN_SHIFT: u32 = 3;
 /** How long until work that found no room, or an onClose without a connection, is tried again. */
 const RETRY_US: u64 = 1_000;
 
@@ -68,8 +70,11 @@ export class Connection {
   _acknowledged: u64 = 0;
   /** `_sent` after the last send that asked to be told. */
   _asked: u64 = 0;
-  /** A send was refused, and onDrain is due. */
+  /** A send was refused, and onDrain is due when at most `_drainBytes` are unacknowledged. */
   _refused: bool = false;
+  _drainBytes: u32 = 0;
+  /** How much has to be acknowledged for that, as the host was told. */
+  _drainAt: u64 = 0;
   _alarm: Alarm | null = null;
   _idleUs: u64 = 0;
   _activeUs: u64 = 0;
@@ -186,25 +191,31 @@ export class Connection {
   /** Whether so many bytes may be sent now. If not, onDrain is due. */
   _mayWrite(length: i32): bool {
     if (this._state != OPEN) return false;
+    const limit = info().send_limit_bytes;
     if (!roomForHandler()) {
+      if (!this._refused) this._drainBytes = limit;
       this._refused = true;
       this._resumeLater();
       return false;
     }
-    if (this._sent + length - this._acknowledged <= <u64>info().send_limit_bytes) return true;
-    this._refused = true;
-    this._ask();
+    if (this._sent + length - this._acknowledged <= <u64>limit) return true;
+    // Early, so that there is always more to send than the network takes; and late enough for these bytes.
+    const drainBytes = min(limit - (limit >> DRAIN_SHIFT), limit - min(limit, <u32>length));
+    if (!this._refused || drainBytes < this._drainBytes) {
+      this._refused = true;
+      this._drainBytes = drainBytes;
+      this._ask();
+    }
     return false;
   }
 
-  /** Sees to it that an acknowledgement of what is on the way will be told. */
+  /** Asks the host to tell when onDrain is due. Nothing is told of a send that never fits. */
   _ask(): void {
-    if (this._asked > this._acknowledged || this._sent <= this._acknowledged) return;
-    this._asked = this._sent;
-    const record = command(CommandKind.Send, <u8>SendFlag.Notify);
+    if (this._sent <= this._acknowledged) return;
+    this._drainAt = this._sent - min(this._sent, <u64>this._drainBytes);
+    const record = command(CommandKind.Notify);
     record.handle = this._handle;
-    record.data = INFO;
-    record.data_bytes = 0;
+    record.remaining_bytes = this._drainBytes;
   }
 
   /** Writes a send or forward and returns its address. */
@@ -324,9 +335,11 @@ export class Connection {
   _acknowledge(acknowledged: u64): void {
     this._acknowledged = min(max(acknowledged, this._acknowledged), this._sent);
     if (!this._refused || this._state != OPEN) return;
-    if (this._sent - this._acknowledged <= <u64>info().send_limit_bytes >> 1) {
+    if (this._sent - this._acknowledged <= <u64>this._drainBytes) {
       this._refused = false;
       this.onDrain();
+    } else if (this._drainAt > this._acknowledged) {
+      return;
     } else if (roomForSdk()) {
       this._ask();
     } else {

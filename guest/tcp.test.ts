@@ -31,6 +31,7 @@ class Obedient extends Connection {
     else if (data.equals("heap")) this.text(heapBytes().toString());
     else if (data.equals("flood")) { for (let i = 0; i < 10_000; ++i) if (!this.text("x")) break; this.end(); }
     else if (data.equals("fill")) { let n = 0; const t = "0123456789".repeat(10); while (this.text(t)) ++n; }
+    else if (data.equals("fill-half")) { const t = "x".repeat(60_000); this.text(t.substr(0, 50_000)); this.text("0123456789".repeat(6_000)); }
     else if (data.equals("drip")) { while (this.text("0123456789")) {} }
     else if (data.equals("connect")) {
       for (let i = 0; i < 20; ++i) connect<Failing>("10.0.0.9:1").owner = this;
@@ -126,6 +127,30 @@ describe("limits", () => {
     host.acknowledge();
     host.run();
     expect(peer.text()).toBe("drained");
+    expect(host.refusals).toEqual([]);
+  });
+
+  test("onDrain comes early: there is more to send before everything has been acknowledged", () => {
+    const { host, peer, say } = start({ acknowledges: false, sendLimitBytes: 100_000 });
+    say("fill");
+    host.acknowledge(12_000);
+    host.run();
+    expect(peer.text()).not.toMatch(/drained$/);
+    host.acknowledge(500);
+    host.run();
+    expect(peer.text()).toMatch(/drained$/);
+    expect(host.refusals).toEqual([]);
+  });
+
+  test("onDrain waits until what was refused fits", () => {
+    const { host, peer, say } = start({ acknowledges: false, sendLimitBytes: 100_000 });
+    say("fill-half");
+    host.acknowledge(9_999);
+    host.run();
+    expect(peer.text()).not.toMatch(/drained$/);
+    host.acknowledge(1);
+    host.run();
+    expect(peer.text()).toMatch(/drained$/);
     expect(host.refusals).toEqual([]);
   });
 

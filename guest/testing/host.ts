@@ -421,8 +421,10 @@ export class Host {
         if (address + bytes > this.exports.memory.buffer.byteLength) throw new Error("bad_range");
         peer.write(this.bytes(address, bytes));
         if (peer.sentBytes - peer.acknowledgedBytes > this.options.sendLimitBytes) this.refusals.push("send_limit");
-        if (flags & 1) peer.notify.push(peer.sentBytes);
+        if (flags & 1) this.askNotice(peer, 0);
         if (kind === "forward") this.forwarded(view.getBigUint64(at + 24, true), address, bytes);
+      } else if (kind === "notify") {
+        this.askNotice(peer, address);
       } else if (kind === "recv_done") {
         this.giveBack(peer, bytes);
       } else if (kind === "close") {
@@ -435,6 +437,13 @@ export class Host {
         this.refusals.push(`bad_kind: ${kind}`);
       }
     }
+  }
+
+  private askNotice(peer: Peer, remainingBytes: number): void {
+    const at = Math.max(0, peer.sentBytes - remainingBytes);
+    if (at <= peer.acknowledgedBytes) this.events.push({ kind: KIND.sent, peer });
+    else peer.notify.push(at);
+    peer.notify.sort((a, b) => a - b);
   }
 
   private forwarded(source: bigint, address: number, bytes: number): void {

@@ -68,7 +68,7 @@ enum class EventKind : uint8_t {
   received = 3,
   /// The peer has sent all it will (FIN). Sending goes on until close.
   ended = 4,
-  /// The send that asked for it (flag notify) has been acknowledged; several are told as one.
+  /// What was asked for by a send with the flag notify, or by the command notify, has been acknowledged; several are told as one.
   sent = 5,
   /// The connection is over and its handle is stale from now on.
   closed = 6,
@@ -103,7 +103,7 @@ enum class CommandKind : uint8_t {
   reject = 2,
   /// Opens a connection to an address that [[connect]] lists, with a ticket from the info block as its handle. Sends may follow at once.
   connect = 3,
-  /// Sends bytes from anywhere in guest memory; none at all, with notify, asks when what was sent before is acknowledged.
+  /// Sends bytes from anywhere in guest memory.
   send = 4,
   /// Sends several pieces in order: `data` is the address of {address u32, length u32} pairs, `data_bytes` their count.
   sendv = 5,
@@ -119,10 +119,12 @@ enum class CommandKind : uint8_t {
   udp_send = 10,
   /// Sets the one wake-up of this instance, replacing the one before.
   timer_set = 11,
+  /// Asks to be told (event sent) as soon as at most `remaining_bytes` of what was sent so far are unacknowledged.
+  notify = 13,
   /// Answers a packet event.
   verdict = 12,
 };
-inline constexpr uint32_t kCommandKindCount = 13;
+inline constexpr uint32_t kCommandKindCount = 14;
 inline constexpr const char* name_of(CommandKind value) {
   switch (value) {
     case CommandKind::accept: return "accept";
@@ -136,6 +138,7 @@ inline constexpr const char* name_of(CommandKind value) {
     case CommandKind::abort: return "abort";
     case CommandKind::udp_send: return "udp_send";
     case CommandKind::timer_set: return "timer_set";
+    case CommandKind::notify: return "notify";
     case CommandKind::verdict: return "verdict";
   }
   return "unknown";
@@ -375,6 +378,9 @@ struct CommandRecord {
   /// Address of the bytes.
   uint32_t data() const { uint32_t value; std::memcpy(&value, bytes + 16, sizeof value); return value; }
   void set_data(uint32_t value) { std::memcpy(bytes + 16, &value, sizeof value); }
+  /// So much may still be unacknowledged.
+  uint32_t remaining_bytes() const { uint32_t value; std::memcpy(&value, bytes + 16, sizeof value); return value; }
+  void set_remaining_bytes(uint32_t value) { std::memcpy(bytes + 16, &value, sizeof value); }
   /// How many.
   uint32_t data_bytes() const { uint32_t value; std::memcpy(&value, bytes + 20, sizeof value); return value; }
   void set_data_bytes(uint32_t value) { std::memcpy(bytes + 20, &value, sizeof value); }

@@ -174,6 +174,7 @@ class App final : public net::FlowEvents, public net::BufferOwner, public LogSin
   Flow* sendable_flow(uint64_t handle);
   void command_accept(const abi::CommandRecord& command);
   void command_connect(const abi::CommandRecord& command);
+  void command_notify(const abi::CommandRecord& command);
   void command_send(const abi::CommandRecord& command);
   void command_sendv(const abi::CommandRecord& command);
   void command_forward(const abi::CommandRecord& command);
@@ -183,7 +184,8 @@ class App final : public net::FlowEvents, public net::BufferOwner, public LogSin
   void command_udp_send(const abi::CommandRecord& command);
   bool send_bytes(Flow& flow, uint32_t address, uint32_t bytes);
   bool after_send(Flow& flow, net::SendResult result, uint32_t bytes, bool referenced);
-  void ask_notice(Flow& flow, uint8_t flags);
+  void ask_notice(Flow& flow, uint32_t remaining_bytes);
+  void ask_if_wanted(Flow& flow, const abi::CommandRecord& command);
   void give_back_front(Flow& flow, uint32_t bytes);
   void refuse(abi::Refusal why);
   bool readable(uint32_t address, uint32_t bytes) const {

@@ -78,6 +78,8 @@ void App::execute_one(const abi::CommandRecord& command) {
                       : std::max(command.deadline_us(), around_.time.mono_us + kShortestTimerUs);
       deadline_us_ = timer_us_;
       return;
+    case abi::CommandKind::notify:
+      return command_notify(command);
     case abi::CommandKind::reject:
     case abi::CommandKind::verdict:
       break;
@@ -176,22 +178,30 @@ bool App::send_bytes(Flow& flow, uint32_t address, uint32_t bytes) {
   return after_send(flow, result, bytes, false);
 }
 
-/// The guest wants to hear when everything sent so far is acknowledged; perhaps it is already.
-void App::ask_notice(Flow& flow, uint8_t flags) {
-  if ((flags & static_cast<uint8_t>(abi::SendFlag::notify)) == 0) return;
-  if (flow.acknowledged_bytes < flow.sent_bytes) {
-    flow.notify_last_bytes = flow.sent_bytes;
-    if (flow.notify_at_bytes == 0) flow.notify_at_bytes = flow.sent_bytes;
-  } else {
-    tell(flow, Flow::kSent);
-  }
+/// The guest wants to hear when all but so much of what was sent so far is acknowledged; perhaps it
+/// is already.
+void App::ask_notice(Flow& flow, uint32_t remaining_bytes) {
+  const uint64_t at_bytes = flow.sent_bytes - std::min<uint64_t>(flow.sent_bytes, remaining_bytes);
+  if (flow.acknowledged_bytes >= at_bytes) return tell(flow, Flow::kSent);
+  flow.notify_last_bytes = std::max(flow.notify_last_bytes, at_bytes);
+  flow.notify_at_bytes =
+      flow.notify_at_bytes == 0 ? at_bytes : std::min(flow.notify_at_bytes, at_bytes);
+}
+
+void App::ask_if_wanted(Flow& flow, const abi::CommandRecord& command) {
+  if ((command.flags() & static_cast<uint8_t>(abi::SendFlag::notify)) != 0) ask_notice(flow, 0);
+}
+
+void App::command_notify(const abi::CommandRecord& command) {
+  Flow* flow = sendable_flow(command.handle());
+  if (flow != nullptr) ask_notice(*flow, command.remaining_bytes());
 }
 
 void App::command_send(const abi::CommandRecord& command) {
   Flow* flow = sendable_flow(command.handle());
   if (flow == nullptr) return;
   if (!readable(command.data(), command.data_bytes())) return refuse(abi::Refusal::bad_range);
-  if (send_bytes(*flow, command.data(), command.data_bytes())) ask_notice(*flow, command.flags());
+  if (send_bytes(*flow, command.data(), command.data_bytes())) ask_if_wanted(*flow, command);
 }
 
 void App::command_sendv(const abi::CommandRecord& command) {
@@ -210,7 +220,7 @@ void App::command_sendv(const abi::CommandRecord& command) {
     if (!readable(pieces[i].address, pieces[i].bytes)) return refuse(abi::Refusal::bad_range);
   for (uint32_t i = 0; i < count; i++)
     if (!send_bytes(*flow, pieces[i].address, pieces[i].bytes)) return;
-  ask_notice(*flow, command.flags());
+  ask_if_wanted(*flow, command);
 }
 
 void App::command_forward(const abi::CommandRecord& command) {
@@ -247,7 +257,7 @@ void App::command_forward(const abi::CommandRecord& command) {
     net::SendResult result = around_.stack.send_held(*flow->connection, buffer);
     if (result == net::SendResult::ok) {
       after_send(*flow, result, bytes, true);
-      return ask_notice(*flow, command.flags());
+      return ask_if_wanted(*flow, command);
     }
     after_send(*flow, result, bytes, true);
   } else if (flow != nullptr) {
@@ -257,7 +267,7 @@ void App::command_forward(const abi::CommandRecord& command) {
   }
   windows_->release(address);
   if (source->connection != nullptr) around_.stack.consume(*source->connection, bytes);
-  if (sent) ask_notice(*flow, command.flags());
+  if (sent) ask_if_wanted(*flow, command);
 }
 
 /// Takes the oldest `bytes` of the views that were not forwarded away.

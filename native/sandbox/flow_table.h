@@ -52,7 +52,7 @@ struct alignas(64) Flow {
 
   /// The guest wants to know when this many bytes are acknowledged; 0 for never.
   alignas(64) uint64_t notify_at_bytes = 0;
-  /// And again at this many; a notice that is asked for later does not push the one before back.
+  /// And again at this many; a notice that is asked for does not push another one back.
   uint64_t notify_last_bytes = 0;
   /// Bytes that a former instance sent and that are still to be acknowledged: not the present one's
   /// business.

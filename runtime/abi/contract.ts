@@ -187,6 +187,13 @@ const source: Field = {
   doc: "The connection whose received view is sent and given back.",
 };
 
+const remaining_bytes: Field = {
+  name: "remaining_bytes",
+  type: "u32",
+  offset_bytes: 16,
+  doc: "So much may still be unacknowledged.",
+};
+
 /** Every field that some event has; which of them a kind uses stands at the kind. */
 export const event_fields: readonly Field[] = [
   kind,
@@ -217,6 +224,7 @@ export const command_fields: readonly Field[] = [
   datagram_bytes,
   deadline_us,
   data,
+  remaining_bytes,
   data_bytes,
   address,
   source,
@@ -245,7 +253,7 @@ export const events: readonly RecordKind[] = [
   {
     name: "sent",
     value: 5,
-    doc: "The send that asked for it (flag notify) has been acknowledged; several are told as one.",
+    doc: "What was asked for by a send with the flag notify, or by the command notify, has been acknowledged; several are told as one.",
     fields: [cookie, handle, acknowledged_bytes],
   },
   {
@@ -276,7 +284,7 @@ export const commands: readonly RecordKind[] = [
   {
     name: "send",
     value: 4,
-    doc: "Sends bytes from anywhere in guest memory; none at all, with notify, asks when what was sent before is acknowledged.",
+    doc: "Sends bytes from anywhere in guest memory.",
     fields: [flags, handle, data, data_bytes],
   },
   {
@@ -310,6 +318,12 @@ export const commands: readonly RecordKind[] = [
     value: 11,
     doc: "Sets the one wake-up of this instance, replacing the one before.",
     fields: [deadline_us],
+  },
+  {
+    name: "notify",
+    value: 13,
+    doc: "Asks to be told (event sent) as soon as at most `remaining_bytes` of what was sent so far are unacknowledged.",
+    fields: [handle, remaining_bytes],
   },
   { name: "verdict", value: 12, reserved: true, doc: "Answers a packet event.", fields: [] },
 ];

@@ -83,7 +83,10 @@ export function register(program: Command): void {
       [],
     )
     .option("--netns <name>", "network namespace of the port: a name of ip netns, or a path")
-    .option("--no-offload", "no packets longer than a frame, and complete checksums: captures look like those of a wire")
+    .option(
+      "--no-offload",
+      "no packets longer than a frame, and complete checksums: captures look like those of a wire",
+    )
     .option("--debug", "build without optimization")
     .addHelpText(
       "after",
