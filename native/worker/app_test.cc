@@ -663,6 +663,28 @@ TEST_F(AppTest, SendingBeyondTheLimitResetsTheConnection) {
   EXPECT_GE(count(1, AppCounter::refused_limit), 1u);
 }
 
+TEST_F(AppTest, AGuestIsToldBeforeAllThatItSentIsAcknowledged) {
+  constexpr uint64_t kSentBytes = 65'536;
+  constexpr uint64_t kRemainingBytes = 60'000;
+  // It sends, asks, and answers the event with what it says has been acknowledged.
+  deploy(config(1, 7),
+         per_event(on(3,
+                      "(call $send (local.get $h) (i32.const 0x1400000) (i32.const 65536))"
+                      "(i32.store offset=16 (call $command (i32.const 13) (local.get $h))"
+                      " (i32.const 60000))") +
+                   on(5,
+                      "(call $send (local.get $h) (i32.add (local.get $e) (i32.const 16))"
+                      " (i32.const 8))")));
+  uint32_t id = open(7);
+  client_->send(id, "x");
+  turns(100);
+  ASSERT_EQ(seen(id).data.size(), kSentBytes + 8) << "it is told once";
+  uint64_t acknowledged_bytes = 0;
+  std::memcpy(&acknowledged_bytes, seen(id).data.data() + kSentBytes, 8);
+  EXPECT_GE(acknowledged_bytes, kSentBytes - kRemainingBytes);
+  EXPECT_LT(acknowledged_bytes, kSentBytes);
+}
+
 TEST_F(AppTest, ConnectsOutOnlyWhereItIsListed) {
   // On the first event (opened, inbound) it asks for two connections: one listed, one not, and
   // sends at once.
