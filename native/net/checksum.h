@@ -1,6 +1,7 @@
 #pragma once
 #include <rte_mbuf.h>
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -70,12 +71,10 @@ inline ChecksumSum checksum_add(ChecksumSum sum, const void* data, size_t length
 
 /// The sum folded to 16 bits, not complemented.
 inline uint16_t checksum_fold(ChecksumSum sum) {
-  sum = (sum & 0xffffffff) + (sum >> 32);
-  sum = (sum & 0xffffffff) + (sum >> 32);
-  uint32_t half = static_cast<uint32_t>(sum);
-  half = (half & 0xffff) + (half >> 16);
-  half = (half & 0xffff) + (half >> 16);
-  return static_cast<uint16_t>(half);
+  // Added to itself with its halves exchanged, the upper half is their sum with the carry come
+  // round.
+  const auto word = static_cast<uint32_t>((sum + std::rotl(sum, 32)) >> 32);
+  return static_cast<uint16_t>((word + std::rotl(word, 16)) >> 16);
 }
 
 /// The checksum to store; over data that carries a right checksum the result is 0.
