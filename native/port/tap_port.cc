@@ -24,9 +24,14 @@ constexpr uint8_t kNeedsChecksum = 1;
 /// The virtio_net header's kinds of segmentation (virtio 1.2 section 5.1.6).
 constexpr uint8_t kSegmentTcpV4 = 1;
 constexpr uint8_t kSegmentTcpV6 = 4;
+/// Of the pieces only the first one carries CWR.
+constexpr uint8_t kSegmentEcn = 0x80;
 constexpr uint8_t kChecksumValid = 2;
 constexpr uint16_t kTcpChecksumOffset = 16;
 constexpr uint16_t kUdpChecksumOffset = 6;
+/// CWR in the TCP header (RFC 3168 section 6.1), and where its byte is.
+constexpr uint8_t kCongestionWindowReduced = 0x80;
+constexpr uint32_t kTcpFlagsOffset = 13;
 
 std::string open_failure(int error) {
   std::string text = std::string("cannot open /dev/net/tun: ") + std::strerror(error);
@@ -236,6 +241,9 @@ TapPort::Written TapPort::write_frame(rte_mbuf* frame) {
         (frame->ol_flags & RTE_MBUF_F_TX_IPV6) != 0 ? kSegmentTcpV6 : kSegmentTcpV4;
     header.header_bytes = static_cast<uint16_t>(frame->l2_len + frame->l3_len + frame->l4_len);
     header.segment_bytes = frame->tso_segsz;
+    const uint8_t flags = *rte_pktmbuf_mtod_offset(frame, const uint8_t*,
+                                                   frame->l2_len + frame->l3_len + kTcpFlagsOffset);
+    if ((flags & kCongestionWindowReduced) != 0) header.segmentation_type |= kSegmentEcn;
   }
   iovec vector[1 + kMaxTransmitSegments];
   vector[0] = {&header, sizeof header};

@@ -30,11 +30,15 @@ constexpr uint16_t kExperimental = 0x88b5;
 /// The kernel's side of a TAP interface: whole frames in and out.
 class KernelSide {
  public:
-  explicit KernelSide(const std::string& name) {
-    descriptor_ = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(kExperimental));
+  /// `with_offloads`: received frames have their virtio_net_header before them.
+  explicit KernelSide(const std::string& name, uint16_t type = kExperimental,
+                      bool with_offloads = false) {
+    descriptor_ = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(type));
+    const int value = with_offloads;
+    EXPECT_EQ(setsockopt(descriptor_, SOL_PACKET, PACKET_VNET_HDR, &value, sizeof value), 0);
     sockaddr_ll address{};
     address.sll_family = AF_PACKET;
-    address.sll_protocol = htons(kExperimental);
+    address.sll_protocol = htons(type);
     address.sll_ifindex = static_cast<int>(if_nametoindex(name.c_str()));
     EXPECT_EQ(bind(descriptor_, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
   }
@@ -189,6 +193,37 @@ TEST_F(TapPortTest, WritesAChainOfManySegmentsAndRefusesTooMany) {
     frame = frame_of(frame_bytes(51), 1);
     EXPECT_EQ(port->transmit(&frame, 1), 1u);
     EXPECT_EQ(count(Counter::drop_tx_error), 1u);
+  });
+}
+
+// RFC 3168 section 6.1.2: CWR is set in the first segment after the window was reduced, and the
+// kernel has to be told of it to cut the packet so.
+TEST_F(TapPortTest, ALongPacketWithCwrSaysSo) {
+  in_namespace([&] {
+    auto port = open({.offload = true});
+    ASSERT_NE(port, nullptr);
+    constexpr uint16_t kIpv4 = 0x0800;
+    KernelSide kernel(port->name(), kIpv4, true);
+    for (const uint8_t flags : {0x10, 0x90}) {
+      Bytes bytes(14 + 20 + 20 + 3000);
+      const Bytes headers = {0x02, 0,    0, 0,    0,    9, 0x02, 0,    0, 0,  0, 8, kIpv4 >> 8,
+                             0,    0x45, 0, 0x0b, 0xe0, 0, 0,    0x40, 0, 64, 6, 0, 0};
+      std::copy(headers.begin(), headers.end(), bytes.begin());
+      bytes[14 + 20 + 12] = 0x50;
+      bytes[14 + 20 + 13] = flags;
+      rte_mbuf* frame = frame_of(bytes, 2000);
+      frame->l2_len = 14;
+      frame->l3_len = 20;
+      frame->l4_len = 20;
+      frame->tso_segsz = 1000;
+      frame->ol_flags |= RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_TCP_CKSUM | RTE_MBUF_F_TX_IPV4;
+      EXPECT_EQ(port->transmit(&frame, 1), 1u);
+      const Bytes received = kernel.receive();
+      // The kind of segmentation is the second byte: TCP over IPv4, and whether ECN is in play.
+      ASSERT_GT(received.size(), 2u);
+      EXPECT_EQ(received[1], (flags & 0x80) != 0 ? 0x81 : 0x01);
+    }
+    EXPECT_EQ(count(Counter::drop_tx_error), 0u);
   });
 }
 
