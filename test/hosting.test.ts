@@ -2,8 +2,10 @@
 import { expect, test } from "vitest";
 import { example } from "./support/clone.js";
 import { TestHost, WEIR_ADDRESS } from "./support/host.js";
+import { startPeer } from "./support/peers.js";
 import { execute, mustExecute, testEnvironment, until, weirCommand } from "./support/processes.js";
 import { start, temporaryFolder } from "./support/scope.js";
+import { statsOf } from "./support/stats.js";
 
 interface App {
   readonly tenant: string;
@@ -46,6 +48,16 @@ test("three apps of two tenants: deploy, ls, serve, logs, stats, rm", async () =
   expect(await host.json<App[]>("ls")).toHaveLength(2);
   const refused = await host.execute(["nc", "-z", "-w", "5", WEIR_ADDRESS, "8007"]);
   expect(refused.code).not.toBe(0);
+});
+
+test("what host.toml says about TCP and IP holds", async () => {
+  const host = await TestHost.start({ tables: "[tcp]\nhop_limit = 9\nkeep_alive_s = 1\n" });
+  await host.deploy(example("echo"));
+  const { stdout } = await host.execute(["ping", "-n", "-c", "1", "-W", "10", WEIR_ADDRESS]);
+  expect(stdout).toContain("ttl=9 ");
+  const client = startPeer(host.namespace, "talk", { port: 7 });
+  await client.output(/connected/);
+  await until("a keep-alive probe", async () => (await statsOf(host)).counter("tcp_keep_alives") > 0);
 });
 
 test("logs of an app are followed", async () => {

@@ -195,6 +195,16 @@ Napi::Value start_dataplane(const Napi::CallbackInfo& info) {
   stack.dhcp = port.Get("dhcp").As<Napi::Boolean>().Value();
   stack.accept_router_advertisements = port.Get("acceptRa").As<Napi::Boolean>().Value();
   stack.probe_v4_addresses = port.Get("detectConflicts").As<Napi::Boolean>().Value();
+  auto tcp = spec.Get("tcp").As<Napi::Object>();
+  stack.congestion_control = text_of(tcp, "congestionControl") == "newreno"
+                                 ? weir::net::CongestionControl::new_reno
+                                 : weir::net::CongestionControl::cubic;
+  stack.request_ecn = tcp.Get("ecn").As<Napi::Boolean>().Value();
+  stack.keep_alive_idle_ms = number_of(tcp, "keepAliveMs");
+  stack.user_timeout_ms = number_of(tcp, "userTimeoutMs");
+  stack.time_wait_ms = number_of(tcp, "timeWaitMs");
+  stack.syn_cookies = tcp.Get("synCookies").As<Napi::Boolean>().Value();
+  stack.hop_limit_v4 = static_cast<uint8_t>(number_of(tcp, "hopLimit"));
   stack.max_connections = number_of(worker, "maxConnections");
   config.worker.batch = number_of(worker, "batch");
   config.worker.spin_us = number_of(worker, "spinUs");

@@ -79,6 +79,7 @@ struct Stack::Layers final : icmp::ErrorListener,
         resolver(clock, environment, udp, ip_output, *this),
         name_servers(config.name_servers),
         tcp(config, environment, ip_output) {
+    ip_output.set_hop_limit_v4(config.hop_limit_v4);
     // Nobody has a port yet, so there is one.
     if (config.dhcp) dhcp.start();
   }

@@ -98,6 +98,8 @@ struct StackConfig {
   uint32_t max_reorder_segments_total = 16384;
   /// Segments under way, of all connections.
   uint32_t max_sent_segments = 1024 * 1024;
+  /// Time to live of IPv4 packets, 1 to 255 (RFC 9293 MUST-49). IPv6 has what routers advertise.
+  uint8_t hop_limit_v4 = 64;
   CongestionControl congestion_control = CongestionControl::cubic;
   /// Ask for ECN on connections that we open; peers that ask get it in any case (RFC 3168).
   bool request_ecn = false;

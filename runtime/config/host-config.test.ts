@@ -34,6 +34,15 @@ describe("host.toml", () => {
           offload: true,
         },
       ],
+      tcp: {
+        congestion_control: "cubic",
+        ecn: false,
+        keep_alive_s: 7_200,
+        user_timeout_s: 0,
+        time_wait_s: 60,
+        syn_cookies: true,
+        hop_limit: 64,
+      },
       ceilings: { memory_mib: 64, connections: 10_000, poll_us: 100_000 },
       tenant: [],
     });

@@ -6,6 +6,8 @@ import { labelSchema, limitsSchema, readConfigText } from "./manifest.js";
 import { type Later, parseConfig } from "./validate.js";
 
 export const MAX_TENANTS = 1024;
+/** A day. */
+const MAX_TCP_SECONDS = 86_400;
 const MAX_GRANTS = 256;
 /** As native/net/stack.h has them, less what gateways need. */
 const MAX_ADDRESSES = 16;
@@ -226,6 +228,41 @@ export const hostConfigSchema = z
     port: single(port, "several ports are not there yet\nkeep one")
       .min(1, "a port is needed\nremove the key for the default one")
       .prefault([{}]),
+    tcp: z
+      .strictObject({
+        congestion_control: z
+          .enum(["cubic", "newreno"])
+          .default("cubic")
+          .describe("How fast is sent where the network is full: CUBIC (RFC 9438) or NewReno (RFC 5681)."),
+        ecn: z
+          .boolean()
+          .default(false)
+          .describe("Asks for ECN (RFC 3168) on connections out. Clients that ask for it always get it."),
+        keep_alive_s: z
+          .int()
+          .min(0)
+          .max(MAX_TCP_SECONDS)
+          .default(7_200)
+          .describe("A peer that said nothing for so long is asked whether it is still there, seconds; 0 for never."),
+        user_timeout_s: z
+          .int()
+          .min(0)
+          .max(MAX_TCP_SECONDS)
+          .default(0)
+          .describe("A connection ends when nothing is acknowledged for so long, seconds; 0: after ten repetitions."),
+        time_wait_s: z
+          .int()
+          .min(1)
+          .max(240)
+          .default(60)
+          .describe("How long an ended connection is remembered (TIME-WAIT), seconds."),
+        syn_cookies: z
+          .boolean()
+          .default(true)
+          .describe("Clients get in during a flood of SYNs; without, what is beyond the backlog is dropped."),
+        hop_limit: z.int().min(1).max(255).default(64).describe("Time to live of all IPv4 packets."),
+      })
+      .prefault({}),
     ceilings: ceilings.prefault({}).describe("What one app may have at most."),
     tenant: z
       .array(tenant)

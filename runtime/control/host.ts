@@ -8,7 +8,7 @@ import type { HostConfig } from "../config/host-config.js";
 import { listensOf } from "../config/manifest.js";
 import { type DataplaneClient, DataplaneError } from "../process/client.js";
 import { CounterFile } from "../process/counters.js";
-import type { PortSpec, WorkerSpec } from "../process/native.js";
+import type { PortSpec, TcpSpec, WorkerSpec } from "../process/native.js";
 import { type DataplaneConfig, RUN_FILES } from "../process/protocol.js";
 import { AdmissionQueue, type Admitted } from "./admission-queue.js";
 import { type ApiServer, serveApi } from "./api.js";
@@ -81,7 +81,8 @@ export function kernelAddressesOf(config: HostConfig): string[] {
 
 /** What the dataplane is started with. */
 export function dataplaneConfigOf(options: Pick<HostOptions, "config" | "persistent" | "temporary">): DataplaneConfig {
-  const { workers, port: ports } = options.config;
+  const { config } = options;
+  const { workers, port: ports } = config;
   const given = ports[0]!;
   const port: PortSpec = {
     driver: given.driver,
@@ -97,13 +98,22 @@ export function dataplaneConfigOf(options: Pick<HostOptions, "config" | "persist
     mtuBytes: MTU_BYTES,
     offload: given.offload,
   };
+  const tcp: TcpSpec = {
+    congestionControl: config.tcp.congestion_control,
+    ecn: config.tcp.ecn,
+    keepAliveMs: config.tcp.keep_alive_s * 1_000,
+    userTimeoutMs: config.tcp.user_timeout_s * 1_000,
+    timeWaitMs: config.tcp.time_wait_s * 1_000,
+    synCookies: config.tcp.syn_cookies,
+    hopLimit: config.tcp.hop_limit,
+  };
   const worker: WorkerSpec = {
     batch: workers.batch,
     spinUs: workers.spin_us,
     core: workers.cores[0] ?? -1,
     maxConnections: workers.connections,
   };
-  return { port, worker, persistent: options.persistent, temporary: options.temporary === true };
+  return { port, tcp, worker, persistent: options.persistent, temporary: options.temporary === true };
 }
 
 /** A running host. */

@@ -30,6 +30,7 @@ export async function runDataplane(native: Native, runDirectory: string): Promis
   try {
     const dataplane = await native.startDataplane({
       port: config.port,
+      tcp: config.tcp,
       worker: config.worker,
       countersPath: file("counters"),
     });

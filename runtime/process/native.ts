@@ -51,6 +51,20 @@ export interface PortSpec {
   readonly offload: boolean;
 }
 
+export interface TcpSpec {
+  readonly congestionControl: "cubic" | "newreno";
+  /** Whether connections out ask for ECN. */
+  readonly ecn: boolean;
+  /** Silence before a peer is probed; 0 for never. */
+  readonly keepAliveMs: number;
+  /** How long bytes may stay unacknowledged; 0: until retransmission gives up. */
+  readonly userTimeoutMs: number;
+  readonly timeWaitMs: number;
+  readonly synCookies: boolean;
+  /** Time to live of IPv4 packets. */
+  readonly hopLimit: number;
+}
+
 export interface WorkerSpec {
   /** Largest number of frames taken in one cycle. */
   readonly batch: number;
@@ -230,7 +244,7 @@ export interface Native {
    * Opens the port and starts the worker. `countersPath` is created: 64-bit little-endian words, first the worker's
    * counters, then for each app id (from 0 to 255) the app's counters.
    */
-  startDataplane(spec: { port: PortSpec; worker: WorkerSpec; countersPath: string }): Promise<Dataplane>;
+  startDataplane(spec: { port: PortSpec; tcp: TcpSpec; worker: WorkerSpec; countersPath: string }): Promise<Dataplane>;
   /** A host on a virtual clock. `seed` is a safe integer; `capturePath` takes a pcap file, "" for none. */
   createTestbed(spec: {
     seed: number;

@@ -1,5 +1,5 @@
 /** What the control plane and the dataplane process say to each other on dataplane.sock. */
-import type { AppEvent, AppSpec, CounterDescription, PortSpec, WorkerSpec } from "./native.js";
+import type { AppEvent, AppSpec, CounterDescription, PortSpec, TcpSpec, WorkerSpec } from "./native.js";
 
 /** Raised when an older control plane would misread a newer dataplane. */
 export const PROTOCOL_VERSION = 1;
@@ -19,6 +19,7 @@ export const RUN_FILES = {
 /** What the dataplane process is started with: `dataplane.json` in its run directory. */
 export interface DataplaneConfig {
   readonly port: PortSpec;
+  readonly tcp: TcpSpec;
   readonly worker: WorkerSpec;
   /** false: the process ends when its standard input does. */
   readonly persistent: boolean;

@@ -24,6 +24,7 @@ Sender::Sender(const Clock& clock, const Environment& environment, const Routing
       resolver_v6_(resolver_v6),
       mtu_bytes_(mtu_bytes),
       mtu_v6_bytes_(mtu_bytes),
+      hop_limit_v4_(kDefaultHopLimit),
       hop_limit_v6_(kDefaultHopLimit),
       path_mtu_(clock, environment),
       hash_key_{environment.random.next(), environment.random.next()} {
@@ -48,7 +49,7 @@ void Sender::set_mtu_v6(uint32_t mtu_bytes) {
              .total_bytes_be = rte_cpu_to_be_16(static_cast<uint16_t>(packet->pkt_len)),
              .identification_be = rte_cpu_to_be_16(identification),
              .fragment_be = rte_cpu_to_be_16(fragment),
-             .time_to_live = options.hop_limit == 0 ? kDefaultHopLimit : options.hop_limit,
+             .time_to_live = options.hop_limit == 0 ? hop_limit_v4_ : options.hop_limit,
              .protocol = protocol,
              .checksum = 0,
              .source_be = rte_cpu_to_be_32(source.v4_host_order()),

@@ -35,6 +35,8 @@ class Sender final : public Output {
     path_mtu_.lower(destination, mtu_bytes, link_mtu_bytes(destination.is_v4()));
   }
 
+  /// Time to live of IPv4 packets (RFC 9293 MUST-49).
+  void set_hop_limit_v4(uint8_t hop_limit) { hop_limit_v4_ = hop_limit; }
   /// What routers advertise (RFC 4861 section 6.3.4); 0 leaves it as it is.
   void set_hop_limit_v6(uint8_t hop_limit) {
     if (hop_limit != 0) hop_limit_v6_ = hop_limit;
@@ -70,6 +72,7 @@ class Sender final : public Output {
   link::Resolver& resolver_v6_;
   uint16_t mtu_bytes_;
   uint16_t mtu_v6_bytes_;
+  uint8_t hop_limit_v4_;
   uint8_t hop_limit_v6_;
   PathMtuCache path_mtu_;
   uint64_t hash_key_[2];

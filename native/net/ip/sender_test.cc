@@ -55,6 +55,15 @@ TEST_F(SenderTest, TakesAHopLimit) {
   EXPECT_EQ(plain_checksum(std::span(sink_.sent[0]).subspan(14, 20)), 0);
 }
 
+TEST_F(SenderTest, HasAHopLimitOfItsOwn) {
+  sender_.set_hop_limit_v4(9);
+  send(frame(pattern(3)));
+  send(frame(pattern(3)), kPeer, 7);
+  ASSERT_EQ(sink_.sent.size(), 2u);
+  EXPECT_EQ(sink_.sent[0][14 + 8], 9);
+  EXPECT_EQ(sink_.sent[1][14 + 8], 7);
+}
+
 TEST_F(SenderTest, SendsThroughTheGateway) {
   neighbors_.learn(Address::v4(kGateway), {0x02, 0, 0, 0, 0, 0x55}, resolver_);
   send(frame(pattern(3)), kFar);
