@@ -49,13 +49,11 @@ const weir = await startWeir("bench/apps/bulk", "weir0", `${WEIR}/24`, "--no-off
 addToBridge("weir0", "near");
 
 /** The link of one run. */
-async function withLink({ rtt_ms, rate_mbit, loss, queue_bytes }, seed, use) {
+async function withLink({ rtt_ms, rate_mbit, loss, queue_bytes, jitter_ms = 0 }, seed, use) {
   const delay_ms = rtt_ms / 2;
-  const options = { "rate-mbit": rate_mbit, "delay-ms": delay_ms, loss, "queue-bytes": queue_bytes, seed };
-  const args = Object.entries({ ...options, "queue-packets": 1_000_000 }).flatMap(([name, value]) => [
-    `--${name}`,
-    String(value),
-  ]);
+  const queue = { "queue-bytes": queue_bytes, "queue-packets": 1_000_000 };
+  const options = { "rate-mbit": rate_mbit, "delay-ms": delay_ms, "jitter-ms": jitter_ms, loss, seed, ...queue };
+  const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
   const link = spawn(program("tap_link"), ["--a", "link0", "--b", "link1", ...args], {
     stdio: ["ignore", "ignore", "ignore"],
   });

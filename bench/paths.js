@@ -30,6 +30,12 @@ const GOAL_SHARE_POINTS = 10;
 const queueBytes = ({ rtt_ms, rate_mbit }) =>
   Math.max(Math.round((rate_mbit * 1e6 * rtt_ms) / 8e3), LEAST_QUEUE_FRAMES * FRAME_BYTES);
 
+/**
+ * Two frames' time at random. Without it, whose packets find the queue full is a matter of who answers a moment sooner, run
+ * after run the same (the phase effects of Floyd and Jacobson, 1991); no network is as regular.
+ */
+const jitterMs = ({ rate_mbit }) => (2 * FRAME_BYTES * 8) / (rate_mbit * 1e3);
+
 /** All that is measured, in order; `name` is what --only looks at. */
 export function pathCases(quick) {
   const cases = [];
@@ -41,7 +47,13 @@ export function pathCases(quick) {
           cases.push({ kind: "goodput", name, direction, rtt_ms, rate_mbit, loss, seconds, after: 0 });
         }
   for (const path of FAIRNESS)
-    cases.push({ kind: "share", name: `share, ${path.rtt_ms} ms, ${path.rate_mbit} Mbit/s`, loss: 0, ...path });
+    cases.push({
+      kind: "share",
+      name: `share, ${path.rtt_ms} ms, ${path.rate_mbit} Mbit/s`,
+      loss: 0,
+      jitter_ms: jitterMs(path),
+      ...path,
+    });
   return cases.map((each) => ({ ...each, queue_bytes: queueBytes(each) }));
 }
 
