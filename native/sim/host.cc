@@ -150,12 +150,35 @@ rte_mbuf* Host::to_buffer(std::span<const uint8_t> frame) {
   return head;
 }
 
+/// What the port makes of a frame that leaves work to it: pieces, checksums.
+void Host::complete(const rte_mbuf* frame, const Frame& bytes) {
+  Segment segment;
+  if (parse(bytes, segment) != FrameKind::tcp) {
+    watcher_.fail("the port is asked to complete what is not TCP");
+    return;
+  }
+  const bool long_one = (frame->ol_flags & RTE_MBUF_F_TX_TCP_SEG) != 0;
+  const auto payload = static_cast<uint32_t>(segment.payload.size());
+  const size_t headers = bytes.size() - payload;
+  if (frame->l2_len != kEthernetBytes ||
+      (long_one && headers != frame->l2_len + frame->l3_len + frame->l4_len))
+    watcher_.fail("the port is told of headers that are not there");
+  cut_packets_ += long_one;
+  if (long_one && bytes.size() > kEthernetBytes + config_.stack.large_send_bytes)
+    watcher_.fail("a packet is longer than the port takes");
+  for (const Frame& piece : cut(segment, long_one ? frame->tso_segsz : std::max(payload, 1u)))
+    watcher_.on_transmit(*this, piece);
+}
+
 void Host::transmit(rte_mbuf* frame) {
   rte_mbuf_sanity_check(frame, 1);
   sent_in_cycle_++;
   Frame bytes = bytes_of(frame);
   if (bytes.size() != frame->pkt_len) watcher_.fail("a frame's segments do not add up");
-  watcher_.on_transmit(*this, bytes);
+  if ((frame->ol_flags & (RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_TCP_CKSUM)) != 0)
+    complete(frame, bytes);
+  else
+    watcher_.on_transmit(*this, bytes);
   if (config_.transmit_hold_ns == 0) {
     rte_pktmbuf_free(frame);
     return;

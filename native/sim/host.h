@@ -93,6 +93,8 @@ class Host final : public net::FrameSink {
   const Counters& counters() const { return counters_; }
   void set_handler(Handler& handler) { handler_ = &handler; }
 
+  /// Packets that the port cut.
+  uint64_t cut_packets() const { return cut_packets_; }
   uint64_t now_ns() const { return now_ns_; }
   /// The host's own clock at a time of the simulation's.
   uint64_t clock_us(uint64_t at_ns) const { return at_ns / 1000 + config_.clock_offset_us; }
@@ -122,6 +124,7 @@ class Host final : public net::FrameSink {
     Frame bytes;
   };
 
+  void complete(const rte_mbuf* frame, const Frame& bytes);
   rte_mbuf* to_buffer(std::span<const uint8_t> frame);
 
   const uint32_t index_;
@@ -142,6 +145,7 @@ class Host final : public net::FrameSink {
   std::vector<rte_mbuf*> starved_;
   bool starves_headers_ = false, starves_frames_ = false;
   uint32_t sent_in_cycle_ = 0;
+  uint64_t cut_packets_ = 0;
   /// Cycles in a row that had nothing to do although the stack asked for them.
   uint32_t idle_cycles_ = 0;
 };

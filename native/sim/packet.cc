@@ -268,6 +268,22 @@ Frame encode(const Segment& segment) {
   return frame;
 }
 
+std::vector<Frame> cut(const Segment& segment, uint32_t segment_bytes) {
+  std::vector<Frame> frames;
+  size_t at = 0;
+  do {
+    Segment piece = segment;
+    piece.payload =
+        segment.payload.subspan(at, std::min<size_t>(segment_bytes, segment.payload.size() - at));
+    piece.sequence += static_cast<uint32_t>(at);
+    if (at != 0) piece.flags &= static_cast<uint8_t>(~kCwr);
+    at += piece.payload.size();
+    if (at != segment.payload.size()) piece.flags &= static_cast<uint8_t>(~(kFin | kPsh));
+    frames.push_back(encode(piece));
+  } while (at != segment.payload.size());
+  return frames;
+}
+
 uint32_t packet_bytes(std::span<const uint8_t> frame) {
   if (frame.size() < kEthernetBytes + kIpv4Bytes) return 0;
   const uint8_t* ip = frame.data() + kEthernetBytes;

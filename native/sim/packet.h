@@ -86,6 +86,11 @@ bool has_right_checksums(std::span<const uint8_t> frame);
 /// The frame of a segment, checksums included; options are padded with zeros.
 Frame encode(const Segment& segment);
 
+/// What a port makes of a long TCP packet: the frames of its pieces, each with up to
+/// `segment_bytes` of the payload and checksums of its own. FIN and PSH go with the last one, CWR
+/// with the first (RFC 3168 section 6.1.2).
+std::vector<Frame> cut(const Segment& segment, uint32_t segment_bytes);
+
 /// Length of the IP packet in a frame by its own header, bytes; 0 where it is neither IPv4 nor
 /// IPv6.
 uint32_t packet_bytes(std::span<const uint8_t> frame);

@@ -144,5 +144,28 @@ TEST(StreamTest, other_places_and_streams_have_other_bytes) {
   EXPECT_FALSE(Stream(4).matches(1'000'000, bytes));
 }
 
+TEST(PacketTest, a_long_packet_is_cut) {
+  const std::vector<uint8_t> payload(2500, 7);
+  Segment segment;
+  segment.source = net::Address::v4(0x0a000001);
+  segment.destination = net::Address::v4(0x0a000002);
+  segment.sequence = 0xfffffff0;
+  segment.flags = kAck | kPsh | kFin | kCwr;
+  segment.timestamps = Timestamps{1, 2};
+  segment.payload = payload;
+  const std::vector<Frame> frames = cut(segment, 1000);
+  ASSERT_EQ(frames.size(), 3u);
+  const uint8_t flags[] = {kAck | kCwr, kAck, kAck | kPsh | kFin};
+  for (uint32_t i = 0; i < 3; i++) {
+    Segment piece;
+    ASSERT_EQ(parse(frames[i], piece), FrameKind::tcp);
+    EXPECT_TRUE(has_right_checksums(frames[i]));
+    EXPECT_EQ(piece.sequence, segment.sequence + i * 1000);
+    EXPECT_EQ(piece.payload.size(), i < 2 ? 1000u : 500u);
+    EXPECT_EQ(piece.flags, flags[i]);
+    EXPECT_EQ(piece.timestamps->value, 1u);
+  }
+}
+
 }  // namespace
 }  // namespace weir::sim

@@ -42,6 +42,10 @@ net::StackConfig draw_stack(Random& random, uint32_t host, bool v6) {
       random.one_in(3) ? net::CongestionControl::new_reno : net::CongestionControl::cubic;
   if (random.one_in(2)) config.keep_alive_idle_ms = 0;
   config.request_ecn = random.one_in(3);
+  if (random.one_in(2)) {
+    config.port_completes_checksums = true;
+    config.large_send_bytes = random.pick<uint32_t>({0, 3'000, 20'000, 65'535});
+  }
   config.syn_cookies = random.one_in(2);
   config.max_connections = random.one_in(20) ? 2 : 64;
   config.max_listeners = 16;

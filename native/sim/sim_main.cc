@@ -113,13 +113,14 @@ int main(int argc, char** argv) {
   std::printf(
       "{\"seeds\":%llu,\"failures\":%llu,\"virtualSeconds\":%.0f,\"frames\":%llu,\"bytes\":%llu,"
       "\"connections\":%llu,\"finished\":%llu,\"aborted\":%llu,\"failed\":%llu,\"orphaned\":%llu,"
-      "\"wrapped\":%llu,\"forged\":%llu,\"counters\":{",
+      "\"wrapped\":%llu,\"cut\":%llu,\"forged\":%llu,\"counters\":{",
       static_cast<unsigned long long>(options.seeds), static_cast<unsigned long long>(failures),
       static_cast<double>(sum.virtual_ns) / 1e9, static_cast<unsigned long long>(sum.frames),
       static_cast<unsigned long long>(sum.bytes), static_cast<unsigned long long>(sum.connections),
       static_cast<unsigned long long>(sum.finished), static_cast<unsigned long long>(sum.aborted),
       static_cast<unsigned long long>(sum.failed), static_cast<unsigned long long>(sum.orphaned),
-      static_cast<unsigned long long>(sum.wrapped), static_cast<unsigned long long>(sum.forged));
+      static_cast<unsigned long long>(sum.wrapped), static_cast<unsigned long long>(sum.cut),
+      static_cast<unsigned long long>(sum.forged));
   const char* separator = "";
   for (size_t c = 0; c < weir::kCounterCount; c++) {
     if (sum.counters[c] == 0) continue;

@@ -43,6 +43,7 @@ void Outcome::add(const Outcome& other) {
   failed += other.failed;
   orphaned += other.orphaned;
   wrapped += other.wrapped;
+  cut += other.cut;
   forged += other.forged;
   for (size_t i = 0; i < kCounterCount; i++) counters[i] += other.counters[i];
 }
@@ -440,6 +441,7 @@ Outcome Simulation::run() {
     for (size_t counter = 0; counter < kCounterCount; counter++)
       outcome_.counters[counter] += hosts_[i]->counters()[static_cast<Counter>(counter)];
     outcome_.forged += meddlers_[i]->forged();
+    outcome_.cut += hosts_[i]->cut_packets();
   }
   for (const Pair& pair : scenario_.pairs) {
     outcome_.connections++;

@@ -30,6 +30,8 @@ struct Outcome {
   uint64_t finished = 0, aborted = 0, failed = 0, orphaned = 0;
   /// Streams whose sequence numbers went past 2^32.
   uint64_t wrapped = 0;
+  /// Packets that a port cut into pieces.
+  uint64_t cut = 0;
   uint64_t forged = 0;
   /// Of both hosts.
   std::array<uint64_t, kCounterCount> counters{};

@@ -91,6 +91,7 @@ TEST_F(SimulationTest, seeds_pass_and_are_bad_enough) {
   }
   EXPECT_GT(sum.bytes, 10'000'000u);
   EXPECT_GT(sum.wrapped, kSeeds / 2) << "sequence numbers wrap in most runs";
+  EXPECT_GT(sum.cut, 1000u) << "long packets";
   EXPECT_GT(sum.forged, 1000u);
   EXPECT_GT(sum.finished, sum.connections) << "most connections end well";
   EXPECT_GT(sum.aborted, 5u);
