@@ -3,8 +3,9 @@ import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { formatReport } from "./report.js";
 import { smoke } from "./smoke.js";
+import { synFlood } from "./syn-flood.js";
 
-const FIGURES = { smoke };
+const FIGURES = { smoke, "syn-flood": synFlood };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

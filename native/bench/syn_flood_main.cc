@@ -29,13 +29,12 @@ using weir::sim::Frame;
 using weir::sim::LinkAddress;
 
 constexpr uint32_t kBatch = 32;
-/// What was not sent in time for longer than this is not made up for: the rate is a bound at every
-/// moment.
-constexpr double kLongestDebtSeconds = 0.005;
+/// The machine may stall this program: what was not sent for longer than this is not made up for.
+constexpr double kLongestDebtSeconds = 0.05;
 
 constexpr const char* kUsage =
     "usage: syn_flood --device NAME --link-address AA:BB:CC:DD:EE:FF --to ADDRESS --port PORT\n"
-    "  --rate SYNS_PER_SECOND --seconds S [--sources ADDRESS/BITS] [--seed S]\n"
+    "  --rate SYNS_PER_SECOND (--seconds S | --count SYNS) [--sources ADDRESS/BITS] [--seed S]\n"
     "Without --sources, addresses come from all of the family's unicast space.\n";
 
 [[noreturn]] void fail(const std::string& message) {
@@ -95,7 +94,9 @@ struct Options {
   Address to;
   uint16_t port = 0;
   double per_second = 0;
+  /// It ends after so long, or when so many were taken by the interface.
   double seconds = 0;
+  uint64_t count = 0;
   std::string sources;
   uint64_t seed = 1;
 };
@@ -121,6 +122,8 @@ Options parse(int argc, char** argv) {
       options.per_second = std::atof(value.c_str());
     } else if (name == "--seconds") {
       options.seconds = std::atof(value.c_str());
+    } else if (name == "--count") {
+      options.count = std::strtoull(value.c_str(), nullptr, 10);
     } else if (name == "--sources") {
       options.sources = value;
     } else if (name == "--seed") {
@@ -130,7 +133,7 @@ Options parse(int argc, char** argv) {
     }
   }
   if (options.device.empty() || options.port == 0 || options.per_second <= 0 ||
-      options.seconds <= 0 || options.to.is_unspecified())
+      (options.seconds <= 0) == (options.count == 0) || options.to.is_unspecified())
     fail(kUsage);
   return options;
 }
@@ -221,7 +224,10 @@ int main(int argc, char** argv) {
   uint64_t taken = 0, offered = 0;
   double due = 0, last = 0;
   std::array<Frame, kBatch> frames;
-  for (double now = elapsed(); now < options.seconds; now = elapsed()) {
+  const auto is_over = [&](double now) {
+    return options.count != 0 ? taken >= options.count : now >= options.seconds;
+  };
+  for (double now = elapsed(); !is_over(now); now = elapsed()) {
     due += std::min(now - last, kLongestDebtSeconds) * options.per_second;
     last = now;
     const auto count = static_cast<uint32_t>(std::min<double>(due, kBatch));
