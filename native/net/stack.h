@@ -144,7 +144,8 @@ class Stack {
   /// at the end of a cycle.
   void flush();
 
-  /// Listens on a port of every local address. False if the port is taken or the table is full.
+  /// Listens on a port of every local address. False if the port is taken or the table is full. Who
+  /// listens there already goes on with the new tag, also for connections that are being opened.
   bool tcp_listen(uint16_t port, FlowEvents& events, uint32_t listener_tag);
   /// Connections that were accepted stay.
   void tcp_unlisten(uint16_t port);
@@ -166,6 +167,7 @@ class Stack {
   /// Hands the connection to another handler object (a new instance of the same app).
   void set_events(Connection& connection, FlowEvents& events);
 
+  /// As tcp_listen.
   bool udp_bind(uint16_t port, FlowEvents& events, uint32_t listener_tag);
   void udp_unbind(uint16_t port);
   /// Sends one datagram of up to 65,507 bytes, copying them, in fragments where the path takes less

@@ -559,6 +559,53 @@ TEST_F(AppTest, ASwapResetsConnectionsToPortsThatAreGone) {
   EXPECT_FALSE(seen(open(7)).opened);
 }
 
+TEST_F(AppTest, ASwapLeavesConnectionsThatAreBeingOpened) {
+  deploy(config(1, 7), echo_guest());
+  uint32_t id = client_->connect(7);
+  // The SYN is answered; the answer has not been read yet.
+  client_->turn(now_us_ += 50);
+  worker_->cycle(now_us_ += 50);
+  auto more = config(1, 9);
+  more.listens.push_back({"old", "tcp", sandbox::Protocol::tcp, 7});
+  deploy(more, echo_guest());
+  turns(10);
+  ASSERT_TRUE(seen(id).opened);
+  client_->send(id, "still wanted");
+  turns(10);
+  EXPECT_EQ(seen(id).data, "still wanted");
+  EXPECT_EQ(counters_[static_cast<size_t>(Counter::tcp_resets_tx)], 0u);
+  EXPECT_TRUE(seen(open(9)).opened);
+  // A port that goes takes with it who is opening a connection to it.
+  uint32_t late = client_->connect(7);
+  client_->turn(now_us_ += 50);
+  worker_->cycle(now_us_ += 50);
+  deploy(config(1, 9), echo_guest());
+  turns(10);
+  EXPECT_TRUE(seen(late).closed);
+}
+
+TEST_F(AppTest, ASwapThatIsRefusedChangesNoPort) {
+  deploy(config(1, 7), echo_guest());
+  deploy(config(2, 8), echo_guest());
+  uint32_t opening = client_->connect(7);
+  client_->turn(now_us_ += 50);
+  worker_->cycle(now_us_ += 50);
+  auto greedy = config(1, 9);
+  greedy.listens.push_back({"taken", "tcp", sandbox::Protocol::tcp, 8});
+  std::string error;
+  EXPECT_FALSE(worker_->deploy(greedy, load_admitted(echo_guest()), app_counters_[1], error));
+  EXPECT_EQ(error, "tcp port 8 is taken by another app, or the table of listeners is full");
+  auto twice = config(1, 9);
+  twice.listens.push_back({"again", "tcp", sandbox::Protocol::tcp, 9});
+  EXPECT_FALSE(worker_->deploy(twice, load_admitted(echo_guest()), app_counters_[1], error));
+  EXPECT_EQ(error, "tcp port 9 is there twice");
+  turns(10);
+  EXPECT_TRUE(seen(opening).opened);
+  EXPECT_FALSE(seen(open(9)).opened);
+  EXPECT_TRUE(seen(open(8)).opened);
+  EXPECT_TRUE(seen(open(7)).opened);
+}
+
 TEST_F(AppTest, UnconsumedEventsComeAgainFirst) {
   // Consumes one event a call.
   deploy(config(1, 7),

@@ -87,8 +87,11 @@ class Worker final : public net::FrameSink, public net::AddressEvents {
   void flush_port();
   void sleep_until(uint64_t deadline_us);
   bool listen_all(sandbox::App& app, const std::vector<sandbox::Listen>& listens,
-                  std::string& error);
-  void unlisten_all(const std::vector<sandbox::Listen>& listens);
+                  const std::vector<sandbox::Listen>& before, std::string& error);
+  void restore_listens(sandbox::App& app, const std::vector<sandbox::Listen>& added,
+                       const std::vector<sandbox::Listen>& before);
+  void unlisten_all(const std::vector<sandbox::Listen>& listens,
+                    const std::vector<sandbox::Listen>& kept);
   void collect_dying();
 
   WorkerConfig config_;

@@ -85,7 +85,6 @@ struct AckNews {
 struct Listener {
   FlowEvents* events = nullptr;
   uint32_t tag = 0;
-  uint32_t half_open = 0;
 };
 
 /// Everything of a Tcp. Split over tcp.cc (handlers' calls, slow timers), segment_in.cc,
@@ -212,6 +211,15 @@ struct Tcp::State {
     shrink_segments(block, static_cast<uint16_t>(our_mss(block.remote.address) - options));
   }
   void request_close(ControlBlock& block);
+  /// Calls `action` with each connection that a peer is opening to a port.
+  template <typename Action>
+  void for_each_opening(uint16_t port, Action action) {
+    for (uint32_t i = 0; i < blocks.touched(); i++) {
+      ControlBlock& block = blocks[i];
+      if (block.state == tcp::State::syn_received && !block.outbound && block.local.port == port)
+        action(block);
+    }
+  }
   ControlBlock* find(const Endpoint& local, const Endpoint& remote, uint64_t hash);
   uint32_t initial_sequence(const Endpoint& local, const Endpoint& remote);
   /// A timestamp clock of its own for each peer says nothing about the machine's (RFC 7323

@@ -268,19 +268,23 @@ void Tcp::flush() {
 
 bool Tcp::listen(uint16_t port, FlowEvents& events, uint32_t listener_tag) {
   State& s = *state_;
+  if (auto found = s.listeners.find(port); found != s.listeners.end()) {
+    Listener& listener = found->second;
+    if (listener.events != &events) return false;
+    if (listener.tag == listener_tag) return true;
+    listener.tag = listener_tag;
+    s.for_each_opening(port, [&](ControlBlock& block) { block.listener_tag = listener_tag; });
+    return true;
+  }
   if (port == 0 || s.listeners.size() >= s.config.max_listeners) return false;
-  return s.listeners.try_emplace(port, Listener{&events, listener_tag, 0}).second;
+  return s.listeners.try_emplace(port, Listener{&events, listener_tag}).second;
 }
 
 void Tcp::unlisten(uint16_t port) {
   State& s = *state_;
   if (s.listeners.erase(port) == 0) return;
   // Who is still opening a connection to it has nobody to talk to any more.
-  for (uint32_t i = 0; i < s.blocks.touched(); i++) {
-    ControlBlock& block = s.blocks[i];
-    if (block.state == tcp::State::syn_received && !block.outbound && block.local.port == port)
-      abort(block);
-  }
+  s.for_each_opening(port, [&](ControlBlock& block) { abort(block); });
 }
 
 Connection* Tcp::connect(const Endpoint& remote, FlowEvents& events, uint32_t user) {
