@@ -134,6 +134,9 @@ class Stack {
 
   /// Sets the time for all that follows. Microseconds, monotonic.
   void set_now(uint64_t now_us);
+  /// While the link is down no address is asked for or announced, and no router or lease sought:
+  /// that begins when it comes up (RFC 4862 section 5.3). It is up until somebody says otherwise.
+  void set_link(bool is_up);
   /// Processes received Ethernet frames. Takes ownership of all of them.
   void input(rte_mbuf** frames, uint32_t count);
   /// Runs what is due.

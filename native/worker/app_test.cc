@@ -204,12 +204,15 @@ class ObservedPort final : public port::Port {
     return port_.transmit(frames, count);
   }
   int wait_descriptor() const override { return -1; }
+  bool is_up() const override { return is_up_; }
+  void set_up(bool is_up) { is_up_ = is_up; }
   std::array<uint8_t, 6> link_address() const override { return port_.link_address(); }
   uint16_t mtu_bytes() const override { return port_.mtu_bytes(); }
 
  private:
   port::Port& port_;
   const std::function<void(uint32_t)>& hook_;
+  bool is_up_ = true;
 };
 
 class AppTest : public ::testing::Test {
@@ -231,9 +234,7 @@ class AppTest : public ::testing::Test {
     config.stack.max_connections = 1024;
     config.stack.link_address = server_port_->link_address();
     config.stack.addresses = {{net::Address::v4(kServer), 24}};
-    worker_ = std::make_unique<worker::Worker>(
-        config, worker::WorkerResources{*observed_port_, engine(), log_, headers_->get(),
-                                        frames_->get(), counters_});
+    make_worker(config);
     client_ = std::make_unique<Client>(*client_port_, headers_->get(), frames_->get());
   }
   ~AppTest() override {
@@ -246,6 +247,11 @@ class AppTest : public ::testing::Test {
     EXPECT_EQ(headers_->free_count(), 4095u) << "header buffers are left over";
   }
 
+  void make_worker(const worker::WorkerConfig& config) {
+    worker_ = std::make_unique<worker::Worker>(
+        config, worker::WorkerResources{*observed_port_, engine(), log_, headers_->get(),
+                                        frames_->get(), counters_});
+  }
   sandbox::AppConfig config(uint32_t id, uint16_t port) {
     sandbox::AppConfig config;
     config.id = id;
@@ -803,6 +809,23 @@ TEST_F(AppTest, AnswersDatagrams) {
   ASSERT_EQ(client_->datagrams.size(), 100u);
   EXPECT_EQ(client_->datagrams[99], "q99");
   EXPECT_FALSE(app(1).windows().in_use());
+}
+
+TEST_F(AppTest, AddressesAreAnnouncedWhenTheLinkIsUp) {
+  worker_.reset();
+  observed_port_->set_up(false);
+  worker::WorkerConfig config;
+  config.seed = 3;
+  config.stack.link_address = server_port_->link_address();
+  config.stack.addresses = {{net::Address::v4(kServer), 24}};
+  make_worker(config);
+  const auto announced = [&] { return counters_[static_cast<size_t>(Counter::arp_tx)]; };
+  turns(2'000);
+  EXPECT_EQ(announced(), 0u);
+  observed_port_->set_up(true);
+  EXPECT_LE(worker_->next_deadline_us(), now_us_ + 20'000);
+  turns(500);
+  EXPECT_GE(announced(), 1u);
 }
 
 TEST_F(AppTest, TimersComeBack) {

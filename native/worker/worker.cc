@@ -24,6 +24,8 @@ uint64_t clock_us(clockid_t clock) {
 constexpr uint64_t kLongestSleepUs = 1'000'000;
 /// How long to nap where the port has no descriptor to wait on.
 constexpr uint64_t kNapUs = 100;
+/// How often to look whether the port's link has come up.
+constexpr uint64_t kLinkCheckUs = 20'000;
 /// How often the time of day is compared with the monotonic clock.
 constexpr uint64_t kWallCheckUs = 1'000'000;
 
@@ -41,6 +43,10 @@ Worker::Worker(const WorkerConfig& config, const WorkerResources& resources)
   net::Environment environment{
       *this, random_, counters_, resources.header_pool, resources.frame_pool, this};
   stack_ = std::make_unique<net::Stack>(config.stack, environment);
+  if (!resources.port.is_up()) {
+    stack_->set_link(false);
+    look_for_link_us_ = 0;
+  }
   ready_.reserve(256);
   running_.reserve(256);
 }
@@ -101,6 +107,13 @@ void Worker::flush_port() {
   tx_count_ = 0;
 }
 
+void Worker::look_for_link() {
+  look_for_link_us_ = time_.mono_us + kLinkCheckUs;
+  if (!resources_.port.is_up()) return;
+  stack_->set_link(true);
+  look_for_link_us_ = UINT64_MAX;
+}
+
 bool Worker::cycle(uint64_t now_us) {
   time_.mono_us = now_us;
   if (now_us - wall_checked_us_ > kWallCheckUs || wall_checked_us_ == 0) {
@@ -110,6 +123,8 @@ bool Worker::cycle(uint64_t now_us) {
   }
   time_.wall_us = now_us + wall_offset_us_;
   stack_->set_now(now_us);
+  if (now_us >= look_for_link_us_) [[unlikely]]
+    look_for_link();
 
   uint64_t t0 = rte_rdtsc();
   uint32_t received = resources_.port.receive(rx_.data(), config_.batch);
@@ -159,7 +174,7 @@ bool Worker::cycle(uint64_t now_us) {
 }
 
 uint64_t Worker::next_deadline_us() const {
-  uint64_t deadline_us = stack_->next_deadline_us();
+  uint64_t deadline_us = std::min(stack_->next_deadline_us(), look_for_link_us_);
   for (const auto& app : apps_) deadline_us = std::min(deadline_us, app->deadline_us());
   return deadline_us;
 }
