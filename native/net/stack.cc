@@ -325,6 +325,12 @@ void Stack::tcp_unlisten(uint16_t port) { layers_->tcp.unlisten(port); }
 Connection* Stack::tcp_connect(const Endpoint& remote, FlowEvents& events, uint32_t user) {
   return layers_->tcp.connect(remote, events, user);
 }
+Connection* Stack::tcp_prepare(FlowEvents& events, uint32_t user) {
+  return layers_->tcp.prepare(events, user);
+}
+bool Stack::tcp_aim(Connection& connection, const Endpoint& remote) {
+  return layers_->tcp.aim(connection, remote);
+}
 SendResult Stack::send_copy(Connection& connection, std::span<const uint8_t> bytes) {
   return layers_->tcp.send_copy(connection, bytes);
 }

@@ -155,6 +155,12 @@ class Stack {
   /// Opens a connection. nullptr when no port or connection is free, or no route exists; `user` is
   /// connection.user.
   Connection* tcp_connect(const Endpoint& remote, FlowEvents& events, uint32_t user);
+  /// A connection whose remote side is not known yet: what is sent on it waits until tcp_aim.
+  /// nullptr when none is free.
+  Connection* tcp_prepare(FlowEvents& events, uint32_t user);
+  /// Opens a prepared connection, or one that is still being opened at another address. False when
+  /// no port is free or no route exists; then it is as it was.
+  bool tcp_aim(Connection& connection, const Endpoint& remote);
 
   /// Queues bytes, copying them (into the stack's own slab).
   SendResult send_copy(Connection& connection, std::span<const uint8_t> bytes);

@@ -162,17 +162,25 @@ class Client final : public net::FlowEvents, public net::FrameSink {
     s.reason = reason;
     s.connection = nullptr;
   }
-  bool on_datagram(uint32_t, const net::Endpoint&, const net::Endpoint&,
+  bool on_datagram(uint32_t, const net::Endpoint& remote, const net::Endpoint&,
                    const net::Payload& payload) override {
     std::vector<char> bytes(payload.length_bytes);
     const void* at =
         rte_pktmbuf_read(payload.head, payload.offset_bytes, payload.length_bytes, bytes.data());
     datagrams.emplace_back(static_cast<const char*>(at), payload.length_bytes);
+    if (name_server) {
+      const std::string answer = name_server(datagrams.back());
+      if (!answer.empty())
+        stack_->udp_send(53, remote,
+                         {reinterpret_cast<const uint8_t*>(answer.data()), answer.size()});
+    }
     return true;
   }
 
   std::vector<Seen> seen;
   std::vector<std::string> datagrams;
+  /// The answer to a question; empty for none. What comes as a datagram is one.
+  std::function<std::string(const std::string&)> name_server;
 
  private:
   /// A frame without references into the sender's memory, as it would be on a wire.
@@ -749,6 +757,163 @@ TEST_F(AppTest, ConnectsOutOnlyWhereItIsListed) {
   EXPECT_EQ(count(1, AppCounter::connections_outbound), 1u);
   EXPECT_EQ(count(1, AppCounter::refused_forbidden), 1u);
   EXPECT_FALSE(seen(id).closed);
+}
+
+/// An app that connects to its first [[connect]] entry when it is connected to, sends at once, and
+/// logs the reason when the connection ends.
+std::string name_guest() {
+  return per_event(on(2,
+                      "(if (i32.eqz (i32.load8_u offset=1 (local.get $e))) (then"
+                      " (call $connect) (call $send (i64.load (i32.const 0x200040)) (i32.const "
+                      "0x1400000) (i32.const 5))))") +
+                       on(6,
+                          "(if (i32.eq (i32.load offset=4 (local.get $e)) (i32.const 77)) (then "
+                          "(i32.store8 (i32.const 0x1400008) (i32.add (i32.const 48) (i32.load "
+                          "offset=16 (local.get $e))))"
+                          "(call $log (i32.const 1) (i32.const 0x1400008) (i32.const 1))))"),
+                   "(func $connect (local $at i32)"
+                   " (local.set $at (call $command (i32.const 3) (i64.load (i32.const 0x200040))))"
+                   " (i32.store8 offset=1 (local.get $at) (i32.const 1)) (i32.store offset=4 "
+                   "(local.get $at) (i32.const 77)))"
+                   "(data (i32.const 0x1400000) \"early\")")
+      .replace(8, 0, "(import \"weir\" \"log\" (func $log (param i32 i32 i32)))");
+}
+
+/// What a name server says (RFC 1035 section 4.1): the question, and `addresses` if it is about
+/// IPv4.
+std::string dns_answer(const std::string& query, const std::vector<uint32_t>& addresses) {
+  const size_t end = query.find('\0', 12) + 5;
+  const bool is_a = query[end - 3] == 1;
+  const auto count = static_cast<char>(is_a ? addresses.size() : 0);
+  std::string answer = query.substr(0, 2) + std::string("\x81\x80\0\1\0", 5) + count +
+                       std::string(4, '\0') + query.substr(12, end - 12);
+  for (char i = 0; i < count; i++) {
+    // A pointer to the question's name, type A, class Internet, for a minute.
+    answer += std::string("\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4", 12);
+    for (int shift = 24; shift >= 0; shift -= 8)
+      answer += static_cast<char>(addresses[static_cast<size_t>(i)] >> shift);
+  }
+  return answer;
+}
+
+class NameTest : public AppTest {
+ protected:
+  NameTest() {
+    worker_.reset();
+    worker::WorkerConfig worker;
+    worker.seed = 3;
+    worker.stack.max_connections = 1024;
+    worker.stack.link_address = server_port_->link_address();
+    worker.stack.addresses = {{net::Address::v4(kServer), 24}};
+    worker.stack.name_servers = {net::Address::v4(kClient)};
+    make_worker(worker);
+    EXPECT_TRUE(client_->stack().udp_bind(53, *client_, 0));
+    auto app = config(1, 7);
+    app.connects.push_back(
+        {.text = "db.example:9000", .remote = {net::Address{}, 9000}, .host = "db.example"});
+    deploy(app, name_guest());
+  }
+  /// What the guest logged: the reason's number and '0'.
+  std::vector<std::string> reasons() {
+    std::vector<std::string> texts;
+    for (const auto& event : happened(AppEventKind::log)) texts.push_back(event.text);
+    return texts;
+  }
+};
+
+TEST_F(NameTest, AConnectionGoesToTheAddressOfTheName) {
+  client_->name_server = [](const std::string& query) { return dns_answer(query, {kClient}); };
+  ASSERT_TRUE(client_->stack().tcp_listen(9000, *client_, 0));
+  open(7);
+  turns(40);
+  ASSERT_EQ(client_->seen.size(), 2u);
+  EXPECT_EQ(client_->seen[1].data, "early") << "what was sent before";
+  EXPECT_EQ(count(1, AppCounter::connections_outbound), 1u);
+  EXPECT_EQ(client_->datagrams.size(), 2u);
+  // What is known is not asked for again.
+  open(7);
+  turns(40);
+  ASSERT_EQ(client_->seen.size(), 4u);
+  EXPECT_EQ(client_->seen[3].data, "early");
+  EXPECT_EQ(client_->datagrams.size(), 2u);
+}
+
+TEST_F(NameTest, OthersWaitForTheSameAnswer) {
+  for (int i = 0; i < 20; i++) open(7);
+  EXPECT_EQ(client_->datagrams.size(), 2u) << "one lookup for all";
+  client_->name_server = [](const std::string& query) { return dns_answer(query, {kClient}); };
+  ASSERT_TRUE(client_->stack().tcp_listen(9000, *client_, 0));
+  pass_ms(2'100);
+  EXPECT_EQ(count(1, AppCounter::connections_outbound), 20u);
+  EXPECT_EQ(client_->datagrams.size(), 4u);
+}
+
+TEST_F(NameTest, AddressesAreTriedInTurn) {
+  // Nobody is at the first, and the second refuses.
+  client_->name_server = [](const std::string& query) {
+    return dns_answer(query, {kClient + 50, kClient, kClient});
+  };
+  open(7);
+  pass_ms(4'000);
+  EXPECT_EQ(reasons(), std::vector<std::string>{"4"}) << "refused, in the end";
+  ASSERT_TRUE(client_->stack().tcp_listen(9000, *client_, 0));
+  const size_t before = client_->seen.size();
+  open(7);
+  pass_ms(4'000);
+  ASSERT_EQ(client_->seen.size(), before + 2);
+  EXPECT_EQ(client_->seen[before + 1].data, "early");
+}
+
+TEST_F(NameTest, ANameThatIsNotThereSaysSo) {
+  client_->name_server = [](const std::string& query) { return dns_answer(query, {}); };
+  open(7);
+  turns(40);
+  EXPECT_EQ(reasons(), std::vector<std::string>{";"}) << "unresolved, 11";
+  EXPECT_EQ(count(1, AppCounter::names_unresolved), 1u);
+  EXPECT_EQ(count(1, AppCounter::connections_open), 1u) << "the client's";
+}
+
+TEST_F(NameTest, WithoutAnAnswerItGivesUp) {
+  open(7);
+  pass_ms(5'000);
+  EXPECT_TRUE(reasons().empty());
+  pass_ms(2'000);
+  EXPECT_EQ(reasons(), std::vector<std::string>{";"});
+}
+
+TEST_F(NameTest, WhatStandsForNoHostIsNotConnectedTo) {
+  client_->name_server = [](const std::string& query) {
+    return dns_answer(query, {0x7f000001, 0xe0000001, 0xffffffff, 0});
+  };
+  open(7);
+  pass_ms(100);
+  ASSERT_EQ(reasons().size(), 1u);
+  EXPECT_EQ(count(1, AppCounter::connections_outbound), 0u);
+}
+
+TEST_F(NameTest, AnAppThatGoesIsNotToldAnyMore) {
+  open(7);
+  turns(10);
+  client_->name_server = [](const std::string& query) { return dns_answer(query, {kClient}); };
+  ASSERT_TRUE(worker_->remove(1));
+  pass_ms(7'000);
+  EXPECT_EQ(worker_->stack().connection_count(), 0u);
+}
+
+TEST_F(NameTest, OnlyEntriesThatAreThereAreConnectedTo) {
+  auto nothing = config(1, 7);
+  nothing.connects.push_back({"10.0.0.2:9001", {net::Address::v4(kClient), 9001}});
+  std::string other = name_guest();
+  // The second entry, of one.
+  const std::string index = "(i32.store8 offset=1 (local.get $at) (i32.const 1))";
+  other.replace(other.find(index), index.size(),
+                index + "(i32.store offset=16 (local.get $at) (i32.const 1))");
+  deploy(nothing, other);
+  turns(10);
+  open(7);
+  turns(40);
+  EXPECT_EQ(count(1, AppCounter::refused_forbidden), 1u);
+  EXPECT_EQ(reasons(), std::vector<std::string>{"7"});
 }
 
 TEST_F(AppTest, HoldingEverythingFillsOnlyItsOwnWindow) {

@@ -25,6 +25,8 @@ inline constexpr uint64_t kTailProbeFloorUs = 10'000;
 inline constexpr uint64_t kReorderFloorUs = 1'000;
 inline constexpr uint8_t kMaxSynRetries = 6;
 inline constexpr uint8_t kMaxSynAckRetries = 5;
+/// After so many SYNs sent again, three seconds, another address of the same name is tried.
+inline constexpr uint8_t kAddressSynRetries = 1;
 /// Doubling from the minimum of 200 ms these take more than the 100 s that RFC 9293 section 3.8.3
 /// asks for.
 inline constexpr uint8_t kMaxRetries = 10;
@@ -187,6 +189,11 @@ struct Tcp::State {
 
   // tcp.cc
   ControlBlock* create(const Endpoint& local, const Endpoint& remote, uint64_t hash);
+  void enter(ControlBlock& block, const Endpoint& local, const Endpoint& remote, uint64_t hash);
+  void leave(ControlBlock& block);
+  ControlBlock* prepare(FlowEvents& events, uint32_t user);
+  void aim(ControlBlock& block, const Endpoint& local, const Endpoint& remote);
+  Endpoint free_endpoint(const Endpoint& remote);
   void destroy(ControlBlock& block);
   void finish(ControlBlock& block, CloseReason reason);
   void enter_time_wait(ControlBlock& block);
