@@ -5,8 +5,9 @@ import { bulk } from "./bulk.js";
 import { paths } from "./paths.js";
 import { formatReport } from "./report.js";
 import { smoke } from "./smoke.js";
+import { synFlood } from "./syn-flood.js";
 
-const FIGURES = { bulk, paths, smoke };
+const FIGURES = { bulk, paths, smoke, "syn-flood": synFlood };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -80,7 +80,7 @@ export enum CommandKind {
   Accept = 1,
   /** Answers a knock with a reset. */
   Reject = 2,
-  /** Opens a connection to an address that [[connect]] lists, with a ticket from the info block as its handle. Sends may follow at once. */
+  /** Opens a connection to an address that [[connect]] lists, with a ticket from the info block as its handle. With the entry flag the address field begins with the index of a [[connect]] entry, as a u32, and the port is the entry's: the way to those that have a name. Sends may follow at once. */
   Connect = 3,
   /** Sends bytes from anywhere in guest memory. */
   Send = 4,
@@ -118,6 +118,12 @@ export enum SendFlag {
   Notify = 1,
 }
 
+/** Flags of connect. */
+export enum ConnectFlag {
+  /** To a [[connect]] entry by its index. */
+  Entry = 1,
+}
+
 /** Why a connection is over. */
 export enum CloseReason {
   /** Both sides closed and everything was acknowledged. */
@@ -142,6 +148,8 @@ export enum CloseReason {
   Shutdown = 9,
   /** The host had no buffer left. */
   NoMemory = 10,
+  /** The name has no address, or no name server answered. */
+  Unresolved = 11,
 }
 
 /** Why a command was refused. Refusals are counted for each app; the instance goes on. */

@@ -34,6 +34,16 @@ export function listenIndex(name: string, protocol: string): u32 {
   return <u32>only;
 }
 
+/** Index of the [[connect]] entry that is written so, or -1. */
+export function connectIndex(to: string): i32 {
+  const count = info().config_count;
+  for (let i: u32 = 0; i < count; ++i) {
+    const entry = record(i);
+    if (entry.kind == ConfigKind.Connect && decodeUtf8(entry.value, entry.value_bytes) == to) return <i32>entry.index;
+  }
+  return -1;
+}
+
 /** Value of an entry of [vars], or null. */
 export function variable(name: string): string | null {
   const count = info().config_count;

@@ -2,6 +2,7 @@
 import {
   CloseReason,
   CommandKind,
+  ConnectFlag,
   EventKind,
   EventRecord,
   INFO,
@@ -12,7 +13,7 @@ import {
 import { formatAddress, parseEndpoint } from "./address";
 import { Bytes, CURRENT, GONE, KEPT, RELEASED } from "./bytes";
 import { command, roomForHandler, roomForSdk } from "./commands";
-import { info } from "./config";
+import { connectIndex, info } from "./config";
 import { error } from "./log";
 import { Timer, clearTimer, setTimer, wakeAt } from "./scheduler";
 import { scratch } from "rt/heap";
@@ -168,6 +169,13 @@ export class Connection {
   }
 
   // --- For the SDK
+
+  /** Who the other side is. */
+  _setRemote(event: EventRecord): void {
+    this._remotePort = event.port;
+    this._remoteHigh = load<u64>(event.address);
+    this._remoteLow = load<u64>(event.address, 8);
+  }
 
   /** Makes sure that the alarm comes by `deadline`. It may come earlier. */
   _wake(deadline: u64): void {
@@ -400,20 +408,31 @@ export function setFactory(listen: u32, factory: () => Connection): void {
 export function startConnect(connection: Connection, to: string): void {
   const endpoint = scratch(16);
   const port = parseEndpoint(to, endpoint);
+  let flags: u8 = 0;
   if (!port) {
-    error(`connect: "${to}" is not ADDRESS:PORT`);
-    failConnect(connection, CloseReason.Forbidden);
-    return;
+    // A name is the host's to look up; what it may stand for is in weir.toml.
+    const index = connectIndex(to);
+    if (index < 0) {
+      error(`connect: "${to}" is neither ADDRESS:PORT nor in [[connect]]`);
+      failConnect(connection, CloseReason.Forbidden);
+      return;
+    }
+    flags = <u8>ConnectFlag.Entry;
+    store<u64>(endpoint, <u64>index);
+    store<u64>(endpoint, 0, 8);
   }
   if (ticketsUsed >= info().ticket_count || !roomForHandler()) {
     failConnect(connection, CloseReason.Limit);
     return;
   }
-  connection._remotePort = port;
-  connection._remoteHigh = load<u64>(endpoint);
-  connection._remoteLow = load<u64>(endpoint, 8);
+  if (!flags) {
+    connection._remotePort = port;
+    connection._remoteHigh = load<u64>(endpoint);
+    connection._remoteLow = load<u64>(endpoint, 8);
+  }
   connection._attach(load<u64>(INFO + (ticketsUsed++ << 3), INFO_TICKETS_OFFSET));
   const record = command(CommandKind.Connect);
+  record.flags = flags;
   record.port = port;
   record.cookie = <u32>changetype<usize>(connection);
   record.handle = connection._handle;
@@ -542,7 +561,10 @@ function open(event: EventRecord): void {
   const flags = <u32>event.flags;
   if ((flags & (OpenedFlag.Outbound | OpenedFlag.Inherited)) == OpenedFlag.Outbound) {
     const connection = find(event.cookie, handle);
-    if (connection && connection._state < ABORTED) connection.onOpen();
+    if (connection && connection._state < ABORTED) {
+      connection._setRemote(event);
+      connection.onOpen();
+    }
     return;
   }
   const index = event.listen;
@@ -555,9 +577,7 @@ function open(event: EventRecord): void {
   const connection = factory();
   connection.inherited = (flags & OpenedFlag.Inherited) != 0;
   connection._listen = index;
-  connection._remotePort = event.port;
-  connection._remoteHigh = load<u64>(event.address);
-  connection._remoteLow = load<u64>(event.address, 8);
+  connection._setRemote(event);
   connection._attach(handle);
   const entry = opened + (openedCount++ << 4);
   store<u64>(entry, handle);

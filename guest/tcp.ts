@@ -11,7 +11,7 @@ export function listen<T extends Connection>(name: string = "main"): void {
   setFactory(listenIndex(name, "tcp"), (): Connection => instantiate<T>());
 }
 
-/** Connects to ADDRESS:PORT, which [[connect]] has to list. */
+/** Connects to ADDRESS:PORT or NAME:PORT, which [[connect]] has to list; a name as it is written there. */
 export function connect<T extends Connection>(to: string): T {
   const connection = instantiate<T>();
   startConnect(connection, to);

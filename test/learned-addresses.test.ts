@@ -1,9 +1,11 @@
-/** Addresses that a port learns from a real daemon: DHCP and router advertisements, both from dnsmasq. */
+/** Addresses that a port learns from real daemons: DHCP and router advertisements from dnsmasq, advertisements from radvd. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { example } from "./support/clone.js";
 import { DEVICE, KERNEL_ADDRESS, TestHost } from "./support/host.js";
+import { makePath } from "./support/networks.js";
+import { signalInside } from "./support/peers.js";
 import { until } from "./support/processes.js";
 import { atEnd, temporaryFolder } from "./support/scope.js";
 import { statsOf } from "./support/stats.js";
@@ -53,6 +55,56 @@ test("an address by DHCP, and one by router advertisements", async () => {
   expect(stats.counter("dhcp_leases")).toBeGreaterThanOrEqual(1);
   const logged = async () => (await host.weir("logs")).stdout.includes(`address ${LEASED} is used from now on`);
   await until("the log line about the address", logged);
+});
+
+test("radvd: a prefix and a router, which goes when it says so", async () => {
+  const host = await TestHost.start({ addresses: [], port: "accept_ra = true" });
+  await host.deploy(example("echo"));
+  const folder = temporaryFolder();
+  // Whoever advertises routes.
+  await host.namespace.mustExecute(["sysctl", "-qw", "net.ipv6.conf.all.forwarding=1"]);
+  const { far } = await makePath(host.namespace, 0, 1_500);
+  writeFileSync(
+    join(folder, "radvd.conf"),
+    `interface ${DEVICE} {
+  AdvSendAdvert on;
+  MinRtrAdvInterval 3;
+  MaxRtrAdvInterval 4;
+  AdvDefaultLifetime 30;
+  AdvLinkMTU 1400;
+  prefix fd44::/64 { AdvValidLifetime 120; AdvPreferredLifetime 60; };
+};
+`,
+  );
+  const radvd = host.namespace.start([
+    ...["radvd", "--nodaemon", "-C", join(folder, "radvd.conf")],
+    ...["-p", join(folder, "radvd.pid"), "-m", "stderr", "-u", "root"],
+  ]);
+  atEnd(() => radvd.stop("SIGKILL"));
+  const { stdout } = await host.execute(["ip", "-6", "-o", "address", "show", "dev", DEVICE]);
+  expect(stdout).toContain("fe80::");
+  const neighbors = async () => (await host.execute(["ip", "-6", "neighbor", "show", "dev", DEVICE])).stdout;
+  // weir's link address is in what it says to the link.
+  const linkAddress = await until("a neighbor on the link", async () => {
+    await host.execute(["ping", "-n", "-c", "1", "-W", "1", `ff02::1%${DEVICE}`]);
+    return /fe80::\S+ lladdr (\S+)/.exec(await neighbors())?.[1];
+  });
+  const address = autoconfigured(linkAddress);
+  await host.waitForPort(ECHO_PORT, LEARNING_TIMEOUT_MS, address);
+  // Behind the router that it advertises, and with the MTU that it advertises.
+  type Found = { received: number };
+  const found = await far.peer<Found>("stream", { host: address, port: ECHO_PORT, bytes: 262_144 });
+  expect(found.received).toBe(262_144);
+  // At its end radvd says that it is no router any more (RFC 4861 section 6.2.5).
+  signalInside(radvd, "SIGTERM");
+  await radvd.end();
+  const noRoute = async () => (await statsOf(host)).drops.drop_ip_no_route ?? 0;
+  const before = await noRoute();
+  const unreachable = await far.execute(["ping", "-n", "-c", "2", "-W", "2", address]);
+  expect(unreachable.code).not.toBe(0);
+  expect(await noRoute()).toBeGreaterThan(before);
+  // On the link it is still there.
+  await host.waitForPort(ECHO_PORT, undefined, address);
 });
 
 test("an address that another station has is not used, and the log says so", async () => {

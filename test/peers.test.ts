@@ -2,9 +2,9 @@
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { CLONE, example } from "./support/clone.js";
+import { expectNothingHeld } from "./support/health.js";
 import { DEVICE, KERNEL_ADDRESS, TestHost, WEIR_ADDRESS } from "./support/host.js";
 import { peer, signalInside, startPeer } from "./support/peers.js";
-import { until } from "./support/processes.js";
 import { shared } from "./support/scope.js";
 import { statsOf } from "./support/stats.js";
 
@@ -25,22 +25,6 @@ const running = shared(async () => {
   await host.deploy(join(CLONE, "test", "apps", "halves"));
   return host;
 });
-
-/** Waits until no app has a connection any more, and none of their bytes is held; the chunk being filled always is. */
-async function expectNothingHeld(host: TestHost): Promise<void> {
-  const held = async () => {
-    const { apps } = await statsOf(host);
-    const busy = apps.filter(({ counters }) => counters.connections_open !== 0 || counters.window_chunks! > 1);
-    return busy.map(({ name, counters: { connections_open, window_chunks } }) => ({
-      name,
-      connections_open,
-      window_chunks,
-    }));
-  };
-  // Connections that weir closed first stay in TIME-WAIT for its time, but no app has them any more.
-  await until("the end of all connections", async () => (await held()).length === 0).catch(() => {});
-  expect(await held()).toEqual([]);
-}
 
 test("ping answers every size that fits a frame", async () => {
   const script = `for size in ${PAYLOAD_SIZES.join(" ")}; do ping -n -c 1 -W 10 -s $size ${WEIR_ADDRESS}; done`;
@@ -150,6 +134,24 @@ test("wrk with 50 connections sees no error", async () => {
   expect(Number(/(\d+) requests in/.exec(stdout)?.[1])).toBeGreaterThan(0);
   await expectNothingHeld(running());
 });
+
+test.each([{ keepAlive: true }, { keepAlive: false }])(
+  "ab sees no failure, keep-alive $keepAlive",
+  async ({ keepAlive }) => {
+    const requests = 2_000;
+    // HTTP/1.0, and answers of differing lengths: the visits are in them.
+    const options = ["-q", "-l", "-n", String(requests), "-c", "20", "-s", "20", ...(keepAlive ? ["-k"] : [])];
+    const report = await running().namespace.mustExecute(["ab", ...options, `http://${WEIR_ADDRESS}/users/7`], {
+      timeoutMs: 120_000,
+    });
+    const figure = (name: string) => Number(new RegExp(`^${name}: +(\\d+)`, "m").exec(report)?.[1] ?? Number.NaN);
+    expect(figure("Complete requests")).toBe(requests);
+    expect(figure("Failed requests")).toBe(0);
+    expect(report).not.toMatch(/Non-2xx|Write errors: +[1-9]/);
+    if (keepAlive) expect(figure("Keep-Alive requests")).toBe(requests);
+    await expectNothingHeld(running());
+  },
+);
 
 test("without offloads tcpdump finds no wrong checksum in either direction", async () => {
   const host = await TestHost.start({ port: "offload = false" });

@@ -26,6 +26,8 @@ export declare enum Reason {
   Shutdown = 9,
   /** The host had no buffer left. */
   NoMemory = 10,
+  /** The name has no address, or no name server answered. */
+  Unresolved = 11,
 }
 
 /** One TCP connection. A handler extends it and says what happens. */
@@ -69,5 +71,8 @@ export declare class Connection {
 /** Makes a `T` for every connection to the [[listen]] entry `name`. "main" is also the only entry with tcp. */
 export declare function listen<T extends Connection>(name?: string): void;
 
-/** Connects to ADDRESS:PORT, which [[connect]] has to list. The object can be sent to at once. */
+/**
+ * Connects to ADDRESS:PORT or NAME:PORT, which [[connect]] has to list; a name as it is written there. The object can be
+ * sent to at once.
+ */
 export declare function connect<T extends Connection>(to: string): T;

@@ -27,9 +27,9 @@ Napi::Value bytes_value(const Napi::Env& env, std::span<const uint8_t> bytes) {
   return copy;
 }
 const char* name_of(net::CloseReason reason) {
-  static constexpr const char* kNames[] = {"finished",   "reset",       "aborted",  "timed out",
-                                           "refused",    "unreachable", "limit",    "forbidden",
-                                           "send limit", "shutdown",    "no memory"};
+  static constexpr const char* kNames[] = {"finished",   "reset",       "aborted",   "timed out",
+                                           "refused",    "unreachable", "limit",     "forbidden",
+                                           "send limit", "shutdown",    "no memory", "unresolved"};
   return kNames[static_cast<size_t>(reason)];
 }
 uint64_t ns_of_ms(double milliseconds) { return static_cast<uint64_t>(milliseconds * 1e6); }

@@ -57,9 +57,15 @@ weir::sandbox::AppConfig app_config(const Napi::Env& env, const Napi::Object& sp
   auto connects = spec.Get("connects").As<Napi::Array>();
   for (uint32_t i = 0; i < connects.Length(); i++) {
     auto connect = connects.Get(i).As<Napi::Object>();
-    config.connects.push_back({.text = text_of(connect, "to"),
-                               .remote = {parse_address(env, text_of(connect, "address")),
-                                          static_cast<uint16_t>(number_of(connect, "port"))}});
+    const auto port = static_cast<uint16_t>(number_of(connect, "port"));
+    if (connect.Has("host"))
+      config.connects.push_back({.text = text_of(connect, "to"),
+                                 .remote = {net::Address{}, port},
+                                 .host = text_of(connect, "host")});
+    else
+      config.connects.push_back(
+          {.text = text_of(connect, "to"),
+           .remote = {parse_address(env, text_of(connect, "address")), port}});
   }
   auto vars = spec.Get("vars").As<Napi::Array>();
   for (uint32_t i = 0; i < vars.Length(); i++) {

@@ -22,6 +22,7 @@ enum class CloseReason : uint8_t {
   send_limit = 8,
   shutdown = 9,
   no_memory = 10,
+  unresolved = 11,
 };
 
 /// Received bytes inside a (possibly chained) packet buffer. Valid during the call only.
@@ -58,6 +59,10 @@ class FlowEvents {
   /// not to be used after this call. Also called for a tcp_connect that failed. Not called after
   /// abort().
   virtual void on_closed(Connection& connection, CloseReason reason) = 0;
+  /// A connection of ours is being opened, and its address refuses it, cannot be reached, or has
+  /// not answered two SYNs. True when it was given another address (Stack::tcp_aim); otherwise it
+  /// ends, or goes on waiting for an answer.
+  virtual bool on_address_failed(Connection& connection) { return false; }
   /// A datagram for a bound UDP port. False: no room (counted as drop_udp_refused).
   virtual bool on_datagram(uint32_t listener_tag, const Endpoint& remote, const Endpoint& local,
                            const Payload& payload) = 0;

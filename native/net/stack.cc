@@ -154,6 +154,7 @@ struct Stack::Layers final : icmp::ErrorListener,
       case icmp::kListenerDone:
       case icmp::kListenerReport:
         // For routers.
+        environment.counters.add(Counter::drop_icmp_unknown);
         break;
       default:
         return icmp_v6.input(incoming);
@@ -229,10 +230,15 @@ struct Stack::Layers final : icmp::ErrorListener,
 
   /// What is seldom due is asked for together, so that a cycle with nothing of it costs little.
   uint64_t seldom_deadline_us() const {
-    return std::min({routing.next_deadline_us(), groups.next_deadline_us(), arp.next_deadline_us(),
+    return std::min({routing.next_deadline_us(), resolver.next_deadline_us(),
+                     ip_input.next_deadline_us(), link_deadline_us()});
+  }
+  /// Of those who would talk to nobody while the link is down, and believe that nobody answered.
+  uint64_t link_deadline_us() const {
+    if (!is_link_up) return UINT64_MAX;
+    return std::min({groups.next_deadline_us(), arp.next_deadline_us(),
                      discovery.next_deadline_us(), routers.next_deadline_us(),
-                     dhcp.next_deadline_us(), resolver.next_deadline_us(),
-                     ip_input.next_deadline_us()});
+                     dhcp.next_deadline_us()});
   }
   void run_timers() {
     if (clock.now_us >= seldom_deadline_us()) [[unlikely]]
@@ -242,13 +248,14 @@ struct Stack::Layers final : icmp::ErrorListener,
   }
   [[gnu::noinline]] void run_seldom_timers() {
     routing.run_timers(clock.now_us);
+    resolver.run_timers();
+    ip_input.run_timers();
+    if (!is_link_up) return;
     groups.run_timers();
     arp.run_timers();
     discovery.run_timers();
     routers.run_timers();
     dhcp.run_timers();
-    resolver.run_timers();
-    ip_input.run_timers();
   }
   uint64_t next_deadline_us() const {
     return std::min({seldom_deadline_us(), neighbors.next_deadline_us(), tcp.next_deadline_us()});
@@ -272,6 +279,7 @@ struct Stack::Layers final : icmp::ErrorListener,
   dns::Resolver resolver;
   std::vector<Address> name_servers;
   tcp::Tcp tcp;
+  bool is_link_up = true;
   /// What of the present batch is TCP's.
   std::array<ip::Received, kBatch> segments;
 };
@@ -284,6 +292,8 @@ void Stack::set_now(uint64_t now_us) {
   layers_->clock.now_us = now_us;
   layers_->tcp.set_now(now_us);
 }
+
+void Stack::set_link(bool is_up) { layers_->is_link_up = is_up; }
 
 void Stack::input(rte_mbuf** frames, uint32_t count) {
   const auto prefetch = [&](uint32_t i) {
@@ -315,6 +325,12 @@ bool Stack::tcp_listen(uint16_t port, FlowEvents& events, uint32_t listener_tag)
 void Stack::tcp_unlisten(uint16_t port) { layers_->tcp.unlisten(port); }
 Connection* Stack::tcp_connect(const Endpoint& remote, FlowEvents& events, uint32_t user) {
   return layers_->tcp.connect(remote, events, user);
+}
+Connection* Stack::tcp_prepare(FlowEvents& events, uint32_t user) {
+  return layers_->tcp.prepare(events, user);
+}
+bool Stack::tcp_aim(Connection& connection, const Endpoint& remote) {
+  return layers_->tcp.aim(connection, remote);
 }
 SendResult Stack::send_copy(Connection& connection, std::span<const uint8_t> bytes) {
   return layers_->tcp.send_copy(connection, bytes);

@@ -136,6 +136,9 @@ class Stack {
 
   /// Sets the time for all that follows. Microseconds, monotonic.
   void set_now(uint64_t now_us);
+  /// While the link is down no address is asked for or announced, and no router or lease sought:
+  /// that begins when it comes up (RFC 4862 section 5.3). It is up until somebody says otherwise.
+  void set_link(bool is_up);
   /// Processes received Ethernet frames. Takes ownership of all of them.
   void input(rte_mbuf** frames, uint32_t count);
   /// Runs what is due.
@@ -146,13 +149,20 @@ class Stack {
   /// at the end of a cycle.
   void flush();
 
-  /// Listens on a port of every local address. False if the port is taken or the table is full.
+  /// Listens on a port of every local address. False if the port is taken or the table is full. Who
+  /// listens there already goes on with the new tag, also for connections that are being opened.
   bool tcp_listen(uint16_t port, FlowEvents& events, uint32_t listener_tag);
   /// Connections that were accepted stay.
   void tcp_unlisten(uint16_t port);
   /// Opens a connection. nullptr when no port or connection is free, or no route exists; `user` is
   /// connection.user.
   Connection* tcp_connect(const Endpoint& remote, FlowEvents& events, uint32_t user);
+  /// A connection whose remote side is not known yet: what is sent on it waits until tcp_aim.
+  /// nullptr when none is free.
+  Connection* tcp_prepare(FlowEvents& events, uint32_t user);
+  /// Opens a prepared connection, or one that is still being opened at another address. False when
+  /// no port is free or no route exists; then it is as it was.
+  bool tcp_aim(Connection& connection, const Endpoint& remote);
 
   /// Queues bytes, copying them (into the stack's own slab).
   SendResult send_copy(Connection& connection, std::span<const uint8_t> bytes);
@@ -168,6 +178,7 @@ class Stack {
   /// Hands the connection to another handler object (a new instance of the same app).
   void set_events(Connection& connection, FlowEvents& events);
 
+  /// As tcp_listen.
   bool udp_bind(uint16_t port, FlowEvents& events, uint32_t listener_tag);
   void udp_unbind(uint16_t port);
   /// Sends one datagram of up to 65,507 bytes, copying them, in fragments where the path takes less

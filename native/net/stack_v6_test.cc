@@ -108,6 +108,42 @@ TEST_F(StackV6Test, AnswersPingsToAllNodes) {
                      kTypeV6, kPeerLink, kOwnLink));
 }
 
+// RFC 4862 section 5.3: what is said while the link is down nobody hears.
+TEST_F(StackV6Test, BeginsWhenTheLinkIsUp) {
+  config_.duplicate_address_probes = 1;
+  config_.probe_v4_addresses = true;
+  config_.dhcp = true;
+  config_.accept_router_advertisements = true;
+  const auto sent = [&] {
+    return std::array{count(Counter::nd_tx), count(Counter::arp_tx), count(Counter::mld_tx),
+                      count(Counter::dhcp_tx)};
+  };
+  const auto before = sent();
+  stack_.emplace(config_, environment_);
+  stack_->set_link(false);
+  for (uint64_t second = 1; second < 100; second++) {
+    set_now(clock_.now_us + kSecondUs);
+    EXPECT_GT(stack_->next_deadline_us(), clock_.now_us);
+    stack_->run_timers();
+  }
+  EXPECT_TRUE(sink_.sent.empty());
+  input_packet(icmp6_packet(128, 0, 1, pattern(8)));
+  EXPECT_TRUE(sink_.sent.empty()) << "the address is not ours yet";
+  EXPECT_EQ(sent(), before);
+  stack_->set_link(true);
+  EXPECT_LE(stack_->next_deadline_us(), clock_.now_us);
+  for (int i = 0; i < 100; i++) {
+    set_now(clock_.now_us + kSecondUs / 10);
+    stack_->run_timers();
+  }
+  const auto now = sent();
+  const std::array<uint64_t, 4> least = {2, 3, 2, 1};
+  for (size_t i = 0; i < least.size(); i++) EXPECT_GE(now[i] - before[i], least[i]) << i;
+  meet_peer();
+  input_packet(icmp6_packet(128, 0, 1, pattern(8)));
+  EXPECT_FALSE(sink_.sent.empty());
+}
+
 TEST_F(StackV6Test, UdpGoesInAndOut) {
   meet_peer();
   ASSERT_TRUE(stack_->udp_bind(7, events_, 3));

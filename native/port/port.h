@@ -20,6 +20,9 @@ class Port {
   virtual int wait_descriptor() const = 0;
   virtual std::array<uint8_t, 6> link_address() const = 0;
   virtual uint16_t mtu_bytes() const = 0;
+  /// Frames that are sent reach somebody. False at first where the other side is still to be set
+  /// up.
+  virtual bool is_up() const { return true; }
   /// The port completes TCP checksums of packets with RTE_MBUF_F_TX_TCP_CKSUM: their checksum field
   /// holds the sum of the pseudo header, with the length.
   virtual bool completes_checksums() const { return false; }

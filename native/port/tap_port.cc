@@ -6,6 +6,7 @@
 #include <rte_mbuf.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -76,11 +77,15 @@ std::unique_ptr<TapPort> TapPort::open(const TapConfig& config, rte_mempool* poo
     error = open_failure(errno);
     return nullptr;
   }
+  const int control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   const auto fail = [&](std::string text) {
     error = std::move(text);
     close(descriptor);
+    if (control >= 0) close(control);
     return nullptr;
   };
+  if (control < 0)
+    return fail(std::string("cannot open a socket to control interfaces: ") + std::strerror(errno));
 
   ifreq request{};
   std::memcpy(request.ifr_name, config.name.c_str(), config.name.size() + 1);
@@ -117,12 +122,14 @@ std::unique_ptr<TapPort> TapPort::open(const TapConfig& config, rte_mempool* poo
     } while (is_kernels(link_address));
   }
   return std::unique_ptr<TapPort>(
-      new TapPort(descriptor, name, link_address, config, pool, counters));
+      new TapPort(descriptor, control, name, link_address, config, pool, counters));
 }
 
-TapPort::TapPort(int descriptor, std::string name, const std::array<uint8_t, 6>& link_address,
-                 const TapConfig& config, rte_mempool* pool, Counters& counters)
+TapPort::TapPort(int descriptor, int control, std::string name,
+                 const std::array<uint8_t, 6>& link_address, const TapConfig& config,
+                 rte_mempool* pool, Counters& counters)
     : descriptor_(descriptor),
+      control_(control),
       name_(std::move(name)),
       link_address_(link_address),
       mtu_bytes_(config.mtu_bytes),
@@ -145,6 +152,7 @@ TapPort::TapPort(int descriptor, std::string name, const std::array<uint8_t, 6>&
 TapPort::~TapPort() {
   for (rte_mbuf* buffer : empty_) rte_pktmbuf_free(buffer);
   close(descriptor_);
+  close(control_);
 }
 
 uint32_t TapPort::receive(rte_mbuf** frames, uint32_t capacity) {
@@ -215,6 +223,14 @@ rte_mbuf* TapPort::take_received(uint32_t frame_bytes) {
     head->ol_flags |= RTE_MBUF_F_RX_L4_CKSUM_GOOD;
   }
   return head;
+}
+
+bool TapPort::is_up() const {
+  ifreq request{};
+  std::memcpy(request.ifr_name, name_.c_str(), name_.size() + 1);
+  if (ioctl(control_, SIOCGIFFLAGS, &request) != 0) return false;
+  constexpr int kUp = IFF_UP | IFF_RUNNING;
+  return (request.ifr_flags & kUp) == kUp;
 }
 
 uint32_t TapPort::transmit(rte_mbuf** frames, uint32_t count) {

@@ -59,6 +59,7 @@ class TapPort final : public Port {
   int wait_descriptor() const override { return descriptor_; }
   std::array<uint8_t, 6> link_address() const override { return link_address_; }
   uint16_t mtu_bytes() const override { return mtu_bytes_; }
+  bool is_up() const override;
   bool completes_checksums() const override { return offload_; }
   uint32_t large_send_bytes() const override { return offload_ ? kLargestPacketBytes : 0; }
   /// The interface's name, as the kernel has it.
@@ -69,7 +70,7 @@ class TapPort final : public Port {
   static constexpr uint32_t kMaxTransmitSegments = 64;
   static constexpr uint32_t kLargestPacketBytes = 65535;
 
-  TapPort(int descriptor, std::string name, const std::array<uint8_t, 6>& link_address,
+  TapPort(int descriptor, int control, std::string name, const std::array<uint8_t, 6>& link_address,
           const TapConfig& config, rte_mempool* pool, Counters& counters);
 
   enum class Written { sent, dropped, full };
@@ -79,6 +80,8 @@ class TapPort final : public Port {
   Written write_frame(rte_mbuf* frame);
 
   int descriptor_;
+  /// A socket of the interface's network namespace, to ask for its state.
+  int control_;
   std::string name_;
   std::array<uint8_t, 6> link_address_;
   uint16_t mtu_bytes_;

@@ -233,9 +233,11 @@ TEST_F(TapPortTest, CountsWhatTheDeviceRefuses) {
     auto port = TapPort::open({}, pool_->get(), counters_, error);
     ASSERT_NE(port, nullptr) << error;
     rte_mbuf* frames[2] = {frame_of(frame_bytes(50), 100), frame_of(frame_bytes(50), 100)};
+    EXPECT_FALSE(port->is_up());
     EXPECT_EQ(port->transmit(frames, 2), 2u) << "the interface is down";
     EXPECT_EQ(count(Counter::drop_tx_error), 2u);
     ASSERT_EQ(set_up_interface(port->name(), {}), "");
+    EXPECT_TRUE(port->is_up());
     rte_mbuf* stump = frame_of(Bytes(5), 100);
     EXPECT_EQ(port->transmit(&stump, 1), 1u);
     EXPECT_EQ(count(Counter::drop_tx_error), 3u);

@@ -101,7 +101,7 @@ enum class CommandKind : uint8_t {
   accept = 1,
   /// Answers a knock with a reset.
   reject = 2,
-  /// Opens a connection to an address that [[connect]] lists, with a ticket from the info block as its handle. Sends may follow at once.
+  /// Opens a connection to an address that [[connect]] lists, with a ticket from the info block as its handle. With the entry flag the address field begins with the index of a [[connect]] entry, as a u32, and the port is the entry's: the way to those that have a name. Sends may follow at once.
   connect = 3,
   /// Sends bytes from anywhere in guest memory.
   send = 4,
@@ -173,6 +173,19 @@ inline constexpr const char* name_of(SendFlag value) {
   return "unknown";
 }
 
+/// Flags of connect.
+enum class ConnectFlag : uint8_t {
+  /// To a [[connect]] entry by its index.
+  entry = 1,
+};
+inline constexpr uint32_t kConnectFlagCount = 2;
+inline constexpr const char* name_of(ConnectFlag value) {
+  switch (value) {
+    case ConnectFlag::entry: return "entry";
+  }
+  return "unknown";
+}
+
 /// Why a connection is over.
 enum class CloseReason : uint8_t {
   /// Both sides closed and everything was acknowledged.
@@ -197,8 +210,10 @@ enum class CloseReason : uint8_t {
   shutdown = 9,
   /// The host had no buffer left.
   no_memory = 10,
+  /// The name has no address, or no name server answered.
+  unresolved = 11,
 };
-inline constexpr uint32_t kCloseReasonCount = 11;
+inline constexpr uint32_t kCloseReasonCount = 12;
 inline constexpr const char* name_of(CloseReason value) {
   switch (value) {
     case CloseReason::finished: return "finished";
@@ -212,6 +227,7 @@ inline constexpr const char* name_of(CloseReason value) {
     case CloseReason::send_limit: return "send_limit";
     case CloseReason::shutdown: return "shutdown";
     case CloseReason::no_memory: return "no_memory";
+    case CloseReason::unresolved: return "unresolved";
   }
   return "unknown";
 }

@@ -81,6 +81,7 @@ void App::drop_views(Flow& flow) {
 
 /// Frees a flow that is not in the pending list. Its handle is stale from here on.
 void App::free_flow(Flow& flow) {
+  forget_name(flow);
   drop_views(flow);
   if (flow.state == FlowState::open || flow.state == FlowState::connecting) {
     open_--;
@@ -96,6 +97,7 @@ void App::free_flow(Flow& flow) {
 
 /// TCP is done with the connection: the guest will be told why.
 void App::close_flow(Flow& flow, net::CloseReason reason) {
+  forget_name(flow);
   if (flow.state == FlowState::open || flow.state == FlowState::connecting) {
     open_--;
     counters_.set(AppCounter::connections_open, open_);
@@ -297,6 +299,7 @@ bool App::on_opened(net::Connection& connection, uint32_t, bool outbound) {
   Flow* flow;
   if (outbound) {
     flow = &around_.flows[connection.user];
+    forget_name(*flow);
     counters_.add(AppCounter::connections_outbound);
   } else {
     if (!accepting() || open_ >= config_.max_connections || (flow = take_flow()) == nullptr) {

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,11 +10,13 @@
 #include "net/environment.h"
 #include "net/flow_events.h"
 #include "net/held_buffer.h"
+#include "net/resolve_listener.h"
 #include "net/stack.h"
 #include "sandbox/app_counters.h"
 #include "sandbox/event_log.h"
 #include "sandbox/flow_table.h"
 #include "sandbox/instance.h"
+#include "sandbox/name_connects.h"
 #include "sandbox/views.h"
 #include "sandbox/windows.h"
 
@@ -33,7 +36,9 @@ struct Listen {
 /// A [[connect]] entry.
 struct Connect {
   std::string text;
+  /// Without an address where `host` is the name of a host.
   net::Endpoint remote;
+  std::string host = {};
 };
 
 /// What an app is and may do on this worker.
@@ -76,7 +81,10 @@ struct Surroundings {
 /// An instance that traps, overruns or breaks the contract is thrown away with its commands; its
 /// connections are reset and the next flow starts another one, after a delay that grows while this
 /// keeps happening.
-class App final : public net::FlowEvents, public net::BufferOwner, public LogSink {
+class App final : public net::FlowEvents,
+                  public net::ResolveListener,
+                  public net::BufferOwner,
+                  public LogSink {
  public:
   /// nullptr with a message when the windows cannot be made or the configuration does not fit the
   /// info block.
@@ -121,8 +129,11 @@ class App final : public net::FlowEvents, public net::BufferOwner, public LogSin
   void on_end(net::Connection& connection) override;
   void on_acknowledged(net::Connection& connection, uint32_t bytes) override;
   void on_closed(net::Connection& connection, net::CloseReason reason) override;
+  bool on_address_failed(net::Connection& connection) override;
   bool on_datagram(uint32_t listener_tag, const net::Endpoint& remote, const net::Endpoint& local,
                    const net::Payload& payload) override;
+  // net::ResolveListener; the tag is the index of a [[connect]] entry.
+  void on_resolved(uint32_t tag, std::span<const net::Address> addresses) override;
   // net::BufferOwner: a held view of the read-only window; the tag is the handle to give the bytes
   // back to, or 0.
   void release(const net::HeldBuffer& buffer) override;
@@ -168,12 +179,19 @@ class App final : public net::FlowEvents, public net::BufferOwner, public LogSin
   void note(AppEventKind kind, abi::LogLevel level, std::string text,
             std::vector<Frame> frames = {});
 
+  // Connections that the app opens (outbound.cc)
+  void command_connect(const abi::CommandRecord& command);
+  void connect_by_name(Flow& flow, uint32_t entry);
+  bool try_next_address(NameConnect& attempt);
+  void fail_connect(Flow& flow, net::CloseReason reason);
+  void forget_name(Flow& flow);
+  bool is_name_awaited(uint32_t entry) const;
+
   // Commands (commands.cc)
   void execute_one(const abi::CommandRecord& command);
   Flow* flow_of(uint64_t handle);
   Flow* sendable_flow(uint64_t handle);
   void command_accept(const abi::CommandRecord& command);
-  void command_connect(const abi::CommandRecord& command);
   void command_notify(const abi::CommandRecord& command);
   void command_send(const abi::CommandRecord& command);
   void command_sendv(const abi::CommandRecord& command);
@@ -219,6 +237,10 @@ class App final : public net::FlowEvents, public net::BufferOwner, public LogSin
   bool stalled_ = false;
 
   ViewPool views_;
+
+  NameConnects name_connects_;
+  /// Names that are being looked up.
+  uint32_t names_awaited_ = 0;
 
   std::vector<uint32_t> tickets_;
   bool tickets_changed_ = true;

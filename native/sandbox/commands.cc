@@ -96,35 +96,6 @@ void App::command_accept(const abi::CommandRecord& command) {
   flow->cookie = command.cookie();
 }
 
-void App::command_connect(const abi::CommandRecord& command) {
-  Flow* flow = around_.flows.find(command.handle());
-  if (flow == nullptr || flow->app != config_.id || flow->state != FlowState::ticket)
-    return refuse(abi::Refusal::bad_ticket);
-  uint32_t index = around_.flows.index_of(*flow);
-  std::erase(tickets_, index);
-  tickets_changed_ = true;
-  flow->cookie = command.cookie();
-  // From here on the handle is the guest's, so whatever goes wrong is told by a closed event.
-  flow->state = FlowState::connecting;
-  open_++;
-  counters_.set(AppCounter::connections_open, open_);
-  net::Endpoint remote;
-  std::memcpy(remote.address.bytes.data(), command.address(), 16);
-  remote.port = command.port();
-  bool listed = false;
-  for (const Connect& connect : config_.connects) listed |= connect.remote == remote;
-  if (!listed) {
-    refuse(abi::Refusal::forbidden);
-    return close_flow(*flow, net::CloseReason::forbidden);
-  }
-  if (open_ > config_.max_connections) {
-    refuse(abi::Refusal::limit);
-    return close_flow(*flow, net::CloseReason::limit);
-  }
-  flow->connection = around_.stack.tcp_connect(remote, *this, index);
-  if (flow->connection == nullptr) return close_flow(*flow, net::CloseReason::unreachable);
-}
-
 /// Bookkeeping of a send. When the stack did not take the bytes the stream would have a hole: the
 /// connection ends.
 bool App::after_send(Flow& flow, net::SendResult result, uint32_t bytes, bool referenced) {

@@ -63,6 +63,8 @@ struct alignas(64) Flow {
   /// Links of the app's list of flows; `next` also links free ones.
   uint32_t next = kNone;
   uint32_t previous = kNone;
+  /// Which of the app's connects by name it is, until it is open; kNone for none.
+  uint32_t name_connect = kNone;
   net::CloseReason reason = net::CloseReason::finished;
 };
 static_assert(sizeof(Flow) == 128);

@@ -162,17 +162,25 @@ class Client final : public net::FlowEvents, public net::FrameSink {
     s.reason = reason;
     s.connection = nullptr;
   }
-  bool on_datagram(uint32_t, const net::Endpoint&, const net::Endpoint&,
+  bool on_datagram(uint32_t, const net::Endpoint& remote, const net::Endpoint&,
                    const net::Payload& payload) override {
     std::vector<char> bytes(payload.length_bytes);
     const void* at =
         rte_pktmbuf_read(payload.head, payload.offset_bytes, payload.length_bytes, bytes.data());
     datagrams.emplace_back(static_cast<const char*>(at), payload.length_bytes);
+    if (name_server) {
+      const std::string answer = name_server(datagrams.back());
+      if (!answer.empty())
+        stack_->udp_send(53, remote,
+                         {reinterpret_cast<const uint8_t*>(answer.data()), answer.size()});
+    }
     return true;
   }
 
   std::vector<Seen> seen;
   std::vector<std::string> datagrams;
+  /// The answer to a question; empty for none. What comes as a datagram is one.
+  std::function<std::string(const std::string&)> name_server;
 
  private:
   /// A frame without references into the sender's memory, as it would be on a wire.
@@ -204,12 +212,15 @@ class ObservedPort final : public port::Port {
     return port_.transmit(frames, count);
   }
   int wait_descriptor() const override { return -1; }
+  bool is_up() const override { return is_up_; }
+  void set_up(bool is_up) { is_up_ = is_up; }
   std::array<uint8_t, 6> link_address() const override { return port_.link_address(); }
   uint16_t mtu_bytes() const override { return port_.mtu_bytes(); }
 
  private:
   port::Port& port_;
   const std::function<void(uint32_t)>& hook_;
+  bool is_up_ = true;
 };
 
 class AppTest : public ::testing::Test {
@@ -231,9 +242,7 @@ class AppTest : public ::testing::Test {
     config.stack.max_connections = 1024;
     config.stack.link_address = server_port_->link_address();
     config.stack.addresses = {{net::Address::v4(kServer), 24}};
-    worker_ = std::make_unique<worker::Worker>(
-        config, worker::WorkerResources{*observed_port_, engine(), log_, headers_->get(),
-                                        frames_->get(), counters_});
+    make_worker(config);
     client_ = std::make_unique<Client>(*client_port_, headers_->get(), frames_->get());
   }
   ~AppTest() override {
@@ -246,6 +255,11 @@ class AppTest : public ::testing::Test {
     EXPECT_EQ(headers_->free_count(), 4095u) << "header buffers are left over";
   }
 
+  void make_worker(const worker::WorkerConfig& config) {
+    worker_ = std::make_unique<worker::Worker>(
+        config, worker::WorkerResources{*observed_port_, engine(), log_, headers_->get(),
+                                        frames_->get(), counters_});
+  }
   sandbox::AppConfig config(uint32_t id, uint16_t port) {
     sandbox::AppConfig config;
     config.id = id;
@@ -559,6 +573,53 @@ TEST_F(AppTest, ASwapResetsConnectionsToPortsThatAreGone) {
   EXPECT_FALSE(seen(open(7)).opened);
 }
 
+TEST_F(AppTest, ASwapLeavesConnectionsThatAreBeingOpened) {
+  deploy(config(1, 7), echo_guest());
+  uint32_t id = client_->connect(7);
+  // The SYN is answered; the answer has not been read yet.
+  client_->turn(now_us_ += 50);
+  worker_->cycle(now_us_ += 50);
+  auto more = config(1, 9);
+  more.listens.push_back({"old", "tcp", sandbox::Protocol::tcp, 7});
+  deploy(more, echo_guest());
+  turns(10);
+  ASSERT_TRUE(seen(id).opened);
+  client_->send(id, "still wanted");
+  turns(10);
+  EXPECT_EQ(seen(id).data, "still wanted");
+  EXPECT_EQ(counters_[static_cast<size_t>(Counter::tcp_resets_tx)], 0u);
+  EXPECT_TRUE(seen(open(9)).opened);
+  // A port that goes takes with it who is opening a connection to it.
+  uint32_t late = client_->connect(7);
+  client_->turn(now_us_ += 50);
+  worker_->cycle(now_us_ += 50);
+  deploy(config(1, 9), echo_guest());
+  turns(10);
+  EXPECT_TRUE(seen(late).closed);
+}
+
+TEST_F(AppTest, ASwapThatIsRefusedChangesNoPort) {
+  deploy(config(1, 7), echo_guest());
+  deploy(config(2, 8), echo_guest());
+  uint32_t opening = client_->connect(7);
+  client_->turn(now_us_ += 50);
+  worker_->cycle(now_us_ += 50);
+  auto greedy = config(1, 9);
+  greedy.listens.push_back({"taken", "tcp", sandbox::Protocol::tcp, 8});
+  std::string error;
+  EXPECT_FALSE(worker_->deploy(greedy, load_admitted(echo_guest()), app_counters_[1], error));
+  EXPECT_EQ(error, "tcp port 8 is taken by another app, or the table of listeners is full");
+  auto twice = config(1, 9);
+  twice.listens.push_back({"again", "tcp", sandbox::Protocol::tcp, 9});
+  EXPECT_FALSE(worker_->deploy(twice, load_admitted(echo_guest()), app_counters_[1], error));
+  EXPECT_EQ(error, "tcp port 9 is there twice");
+  turns(10);
+  EXPECT_TRUE(seen(opening).opened);
+  EXPECT_FALSE(seen(open(9)).opened);
+  EXPECT_TRUE(seen(open(8)).opened);
+  EXPECT_TRUE(seen(open(7)).opened);
+}
+
 TEST_F(AppTest, UnconsumedEventsComeAgainFirst) {
   // Consumes one event a call.
   deploy(config(1, 7),
@@ -720,6 +781,163 @@ TEST_F(AppTest, ConnectsOutOnlyWhereItIsListed) {
   EXPECT_FALSE(seen(id).closed);
 }
 
+/// An app that connects to its first [[connect]] entry when it is connected to, sends at once, and
+/// logs the reason when the connection ends.
+std::string name_guest() {
+  return per_event(on(2,
+                      "(if (i32.eqz (i32.load8_u offset=1 (local.get $e))) (then"
+                      " (call $connect) (call $send (i64.load (i32.const 0x200040)) (i32.const "
+                      "0x1400000) (i32.const 5))))") +
+                       on(6,
+                          "(if (i32.eq (i32.load offset=4 (local.get $e)) (i32.const 77)) (then "
+                          "(i32.store8 (i32.const 0x1400008) (i32.add (i32.const 48) (i32.load "
+                          "offset=16 (local.get $e))))"
+                          "(call $log (i32.const 1) (i32.const 0x1400008) (i32.const 1))))"),
+                   "(func $connect (local $at i32)"
+                   " (local.set $at (call $command (i32.const 3) (i64.load (i32.const 0x200040))))"
+                   " (i32.store8 offset=1 (local.get $at) (i32.const 1)) (i32.store offset=4 "
+                   "(local.get $at) (i32.const 77)))"
+                   "(data (i32.const 0x1400000) \"early\")")
+      .replace(8, 0, "(import \"weir\" \"log\" (func $log (param i32 i32 i32)))");
+}
+
+/// What a name server says (RFC 1035 section 4.1): the question, and `addresses` if it is about
+/// IPv4.
+std::string dns_answer(const std::string& query, const std::vector<uint32_t>& addresses) {
+  const size_t end = query.find('\0', 12) + 5;
+  const bool is_a = query[end - 3] == 1;
+  const auto count = static_cast<char>(is_a ? addresses.size() : 0);
+  std::string answer = query.substr(0, 2) + std::string("\x81\x80\0\1\0", 5) + count +
+                       std::string(4, '\0') + query.substr(12, end - 12);
+  for (char i = 0; i < count; i++) {
+    // A pointer to the question's name, type A, class Internet, for a minute.
+    answer += std::string("\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4", 12);
+    for (int shift = 24; shift >= 0; shift -= 8)
+      answer += static_cast<char>(addresses[static_cast<size_t>(i)] >> shift);
+  }
+  return answer;
+}
+
+class NameTest : public AppTest {
+ protected:
+  NameTest() {
+    worker_.reset();
+    worker::WorkerConfig worker;
+    worker.seed = 3;
+    worker.stack.max_connections = 1024;
+    worker.stack.link_address = server_port_->link_address();
+    worker.stack.addresses = {{net::Address::v4(kServer), 24}};
+    worker.stack.name_servers = {net::Address::v4(kClient)};
+    make_worker(worker);
+    EXPECT_TRUE(client_->stack().udp_bind(53, *client_, 0));
+    auto app = config(1, 7);
+    app.connects.push_back(
+        {.text = "db.example:9000", .remote = {net::Address{}, 9000}, .host = "db.example"});
+    deploy(app, name_guest());
+  }
+  /// What the guest logged: the reason's number and '0'.
+  std::vector<std::string> reasons() {
+    std::vector<std::string> texts;
+    for (const auto& event : happened(AppEventKind::log)) texts.push_back(event.text);
+    return texts;
+  }
+};
+
+TEST_F(NameTest, AConnectionGoesToTheAddressOfTheName) {
+  client_->name_server = [](const std::string& query) { return dns_answer(query, {kClient}); };
+  ASSERT_TRUE(client_->stack().tcp_listen(9000, *client_, 0));
+  open(7);
+  turns(40);
+  ASSERT_EQ(client_->seen.size(), 2u);
+  EXPECT_EQ(client_->seen[1].data, "early") << "what was sent before";
+  EXPECT_EQ(count(1, AppCounter::connections_outbound), 1u);
+  EXPECT_EQ(client_->datagrams.size(), 2u);
+  // What is known is not asked for again.
+  open(7);
+  turns(40);
+  ASSERT_EQ(client_->seen.size(), 4u);
+  EXPECT_EQ(client_->seen[3].data, "early");
+  EXPECT_EQ(client_->datagrams.size(), 2u);
+}
+
+TEST_F(NameTest, OthersWaitForTheSameAnswer) {
+  for (int i = 0; i < 20; i++) open(7);
+  EXPECT_EQ(client_->datagrams.size(), 2u) << "one lookup for all";
+  client_->name_server = [](const std::string& query) { return dns_answer(query, {kClient}); };
+  ASSERT_TRUE(client_->stack().tcp_listen(9000, *client_, 0));
+  pass_ms(2'100);
+  EXPECT_EQ(count(1, AppCounter::connections_outbound), 20u);
+  EXPECT_EQ(client_->datagrams.size(), 4u);
+}
+
+TEST_F(NameTest, AddressesAreTriedInTurn) {
+  // Nobody is at the first, and the second refuses.
+  client_->name_server = [](const std::string& query) {
+    return dns_answer(query, {kClient + 50, kClient, kClient});
+  };
+  open(7);
+  pass_ms(4'000);
+  EXPECT_EQ(reasons(), std::vector<std::string>{"4"}) << "refused, in the end";
+  ASSERT_TRUE(client_->stack().tcp_listen(9000, *client_, 0));
+  const size_t before = client_->seen.size();
+  open(7);
+  pass_ms(4'000);
+  ASSERT_EQ(client_->seen.size(), before + 2);
+  EXPECT_EQ(client_->seen[before + 1].data, "early");
+}
+
+TEST_F(NameTest, ANameThatIsNotThereSaysSo) {
+  client_->name_server = [](const std::string& query) { return dns_answer(query, {}); };
+  open(7);
+  turns(40);
+  EXPECT_EQ(reasons(), std::vector<std::string>{";"}) << "unresolved, 11";
+  EXPECT_EQ(count(1, AppCounter::names_unresolved), 1u);
+  EXPECT_EQ(count(1, AppCounter::connections_open), 1u) << "the client's";
+}
+
+TEST_F(NameTest, WithoutAnAnswerItGivesUp) {
+  open(7);
+  pass_ms(5'000);
+  EXPECT_TRUE(reasons().empty());
+  pass_ms(2'000);
+  EXPECT_EQ(reasons(), std::vector<std::string>{";"});
+}
+
+TEST_F(NameTest, WhatStandsForNoHostIsNotConnectedTo) {
+  client_->name_server = [](const std::string& query) {
+    return dns_answer(query, {0x7f000001, 0xe0000001, 0xffffffff, 0});
+  };
+  open(7);
+  pass_ms(100);
+  ASSERT_EQ(reasons().size(), 1u);
+  EXPECT_EQ(count(1, AppCounter::connections_outbound), 0u);
+}
+
+TEST_F(NameTest, AnAppThatGoesIsNotToldAnyMore) {
+  open(7);
+  turns(10);
+  client_->name_server = [](const std::string& query) { return dns_answer(query, {kClient}); };
+  ASSERT_TRUE(worker_->remove(1));
+  pass_ms(7'000);
+  EXPECT_EQ(worker_->stack().connection_count(), 0u);
+}
+
+TEST_F(NameTest, OnlyEntriesThatAreThereAreConnectedTo) {
+  auto nothing = config(1, 7);
+  nothing.connects.push_back({"10.0.0.2:9001", {net::Address::v4(kClient), 9001}});
+  std::string other = name_guest();
+  // The second entry, of one.
+  const std::string index = "(i32.store8 offset=1 (local.get $at) (i32.const 1))";
+  other.replace(other.find(index), index.size(),
+                index + "(i32.store offset=16 (local.get $at) (i32.const 1))");
+  deploy(nothing, other);
+  turns(10);
+  open(7);
+  turns(40);
+  EXPECT_EQ(count(1, AppCounter::refused_forbidden), 1u);
+  EXPECT_EQ(reasons(), std::vector<std::string>{"7"});
+}
+
 TEST_F(AppTest, HoldingEverythingFillsOnlyItsOwnWindow) {
   deploy(config(1, 7), per_event(""));
   deploy(config(2, 8), echo_guest());
@@ -778,6 +996,23 @@ TEST_F(AppTest, AnswersDatagrams) {
   ASSERT_EQ(client_->datagrams.size(), 100u);
   EXPECT_EQ(client_->datagrams[99], "q99");
   EXPECT_FALSE(app(1).windows().in_use());
+}
+
+TEST_F(AppTest, AddressesAreAnnouncedWhenTheLinkIsUp) {
+  worker_.reset();
+  observed_port_->set_up(false);
+  worker::WorkerConfig config;
+  config.seed = 3;
+  config.stack.link_address = server_port_->link_address();
+  config.stack.addresses = {{net::Address::v4(kServer), 24}};
+  make_worker(config);
+  const auto announced = [&] { return counters_[static_cast<size_t>(Counter::arp_tx)]; };
+  turns(2'000);
+  EXPECT_EQ(announced(), 0u);
+  observed_port_->set_up(true);
+  EXPECT_LE(worker_->next_deadline_us(), now_us_ + 20'000);
+  turns(500);
+  EXPECT_GE(announced(), 1u);
 }
 
 TEST_F(AppTest, TimersComeBack) {

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <span>
 
 namespace weir::worker {
 namespace {
@@ -23,6 +24,8 @@ uint64_t clock_us(clockid_t clock) {
 constexpr uint64_t kLongestSleepUs = 1'000'000;
 /// How long to nap where the port has no descriptor to wait on.
 constexpr uint64_t kNapUs = 100;
+/// How often to look whether the port's link has come up.
+constexpr uint64_t kLinkCheckUs = 20'000;
 /// How often the time of day is compared with the monotonic clock.
 constexpr uint64_t kWallCheckUs = 1'000'000;
 
@@ -40,6 +43,10 @@ Worker::Worker(const WorkerConfig& config, const WorkerResources& resources)
   net::Environment environment{
       *this, random_, counters_, resources.header_pool, resources.frame_pool, this};
   stack_ = std::make_unique<net::Stack>(config.stack, environment);
+  if (!resources.port.is_up()) {
+    stack_->set_link(false);
+    look_for_link_us_ = 0;
+  }
   ready_.reserve(256);
   running_.reserve(256);
 }
@@ -100,6 +107,13 @@ void Worker::flush_port() {
   tx_count_ = 0;
 }
 
+void Worker::look_for_link() {
+  look_for_link_us_ = time_.mono_us + kLinkCheckUs;
+  if (!resources_.port.is_up()) return;
+  stack_->set_link(true);
+  look_for_link_us_ = UINT64_MAX;
+}
+
 bool Worker::cycle(uint64_t now_us) {
   time_.mono_us = now_us;
   if (now_us - wall_checked_us_ > kWallCheckUs || wall_checked_us_ == 0) {
@@ -109,6 +123,8 @@ bool Worker::cycle(uint64_t now_us) {
   }
   time_.wall_us = now_us + wall_offset_us_;
   stack_->set_now(now_us);
+  if (now_us >= look_for_link_us_) [[unlikely]]
+    look_for_link();
 
   uint64_t t0 = rte_rdtsc();
   uint32_t received = resources_.port.receive(rx_.data(), config_.batch);
@@ -158,7 +174,7 @@ bool Worker::cycle(uint64_t now_us) {
 }
 
 uint64_t Worker::next_deadline_us() const {
-  uint64_t deadline_us = stack_->next_deadline_us();
+  uint64_t deadline_us = std::min(stack_->next_deadline_us(), look_for_link_us_);
   for (const auto& app : apps_) deadline_us = std::min(deadline_us, app->deadline_us());
   return deadline_us;
 }
@@ -222,8 +238,24 @@ void Worker::stop() {
 
 // ---- apps ----
 
-void Worker::unlisten_all(const std::vector<sandbox::Listen>& listens) {
+namespace {
+
+bool same_port(const sandbox::Listen& a, const sandbox::Listen& b) {
+  return a.protocol == b.protocol && a.port == b.port;
+}
+
+bool has_port(std::span<const sandbox::Listen> listens, const sandbox::Listen& sought) {
+  return std::any_of(listens.begin(), listens.end(),
+                     [&](const auto& listen) { return same_port(listen, sought); });
+}
+
+}  // namespace
+
+/// Ends listening on what is in `listens` and not in `kept`.
+void Worker::unlisten_all(const std::vector<sandbox::Listen>& listens,
+                          const std::vector<sandbox::Listen>& kept) {
   for (const auto& listen : listens) {
+    if (has_port(kept, listen)) continue;
     if (listen.protocol == sandbox::Protocol::tcp)
       stack_->tcp_unlisten(listen.port);
     else
@@ -231,19 +263,38 @@ void Worker::unlisten_all(const std::vector<sandbox::Listen>& listens) {
   }
 }
 
+/// Listens on all of `listens`; what the app has from `before` it keeps, with its new place in the
+/// list. All or nothing.
 bool Worker::listen_all(sandbox::App& app, const std::vector<sandbox::Listen>& listens,
-                        std::string& error) {
+                        const std::vector<sandbox::Listen>& before, std::string& error) {
   for (uint32_t i = 0; i < listens.size(); i++) {
     const auto& listen = listens[i];
-    bool ok = listen.protocol == sandbox::Protocol::tcp ? stack_->tcp_listen(listen.port, app, i)
-                                                        : stack_->udp_bind(listen.port, app, i);
-    if (ok) continue;
-    error = listen.kind + " port " + std::to_string(listen.port) +
-            " is taken by another app, or the table of listeners is full";
-    unlisten_all({listens.begin(), listens.begin() + i});
+    const std::span earlier{listens.data(), i};
+    const std::string name = listen.kind + " port " + std::to_string(listen.port);
+    if (has_port(earlier, listen)) {
+      error = name + " is there twice";
+    } else if (listen.protocol == sandbox::Protocol::tcp ? stack_->tcp_listen(listen.port, app, i)
+                                                         : stack_->udp_bind(listen.port, app, i)) {
+      continue;
+    } else {
+      error = name + " is taken by another app, or the table of listeners is full";
+    }
+    restore_listens(app, {earlier.begin(), earlier.end()}, before);
     return false;
   }
   return true;
+}
+
+/// Listens as before again, after `added`.
+void Worker::restore_listens(sandbox::App& app, const std::vector<sandbox::Listen>& added,
+                             const std::vector<sandbox::Listen>& before) {
+  unlisten_all(added, before);
+  for (uint32_t i = 0; i < before.size(); i++) {
+    if (before[i].protocol == sandbox::Protocol::tcp)
+      stack_->tcp_listen(before[i].port, app, i);
+    else
+      stack_->udp_bind(before[i].port, app, i);
+  }
 }
 
 bool Worker::deploy(sandbox::AppConfig config, std::shared_ptr<sandbox::Module> module,
@@ -256,25 +307,20 @@ bool Worker::deploy(sandbox::AppConfig config, std::shared_ptr<sandbox::Module> 
                                     {resources_.engine, *stack_, flows_, counters_, random_,
                                      resources_.log, time_, ready_, config_.index},
                                     app_counters, error);
-    if (!app || !listen_all(*app, listens, error)) return false;
+    if (!app || !listen_all(*app, listens, {}, error)) return false;
     app->start();
     apps_.push_back(std::move(app));
     return true;
   }
   sandbox::App& app = **found;
   auto before = app.config().listens;
-  unlisten_all(before);
-  if (!listen_all(app, listens, error)) {
-    std::string ignored;
-    listen_all(app, before, ignored);
-    return false;
-  }
+  // Ports that it keeps are listened on all the time: connections to them are being opened.
+  if (!listen_all(app, listens, before, error)) return false;
   if (!app.replace(std::move(config), std::move(module), error)) {
-    unlisten_all(listens);
-    std::string ignored;
-    listen_all(app, before, ignored);
+    restore_listens(app, listens, before);
     return false;
   }
+  unlisten_all(before, listens);
   return true;
 }
 
@@ -282,7 +328,7 @@ bool Worker::remove(uint32_t app_id) {
   auto found = std::find_if(apps_.begin(), apps_.end(),
                             [&](const auto& app) { return app->config().id == app_id; });
   if (found == apps_.end()) return false;
-  unlisten_all((*found)->config().listens);
+  unlisten_all((*found)->config().listens, {});
   (*found)->shut_down();
   std::erase(ready_, found->get());
   dying_.push_back(std::move(*found));

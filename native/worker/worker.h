@@ -85,10 +85,14 @@ class Worker final : public net::FrameSink, public net::AddressEvents {
 
  private:
   void flush_port();
+  void look_for_link();
   void sleep_until(uint64_t deadline_us);
   bool listen_all(sandbox::App& app, const std::vector<sandbox::Listen>& listens,
-                  std::string& error);
-  void unlisten_all(const std::vector<sandbox::Listen>& listens);
+                  const std::vector<sandbox::Listen>& before, std::string& error);
+  void restore_listens(sandbox::App& app, const std::vector<sandbox::Listen>& added,
+                       const std::vector<sandbox::Listen>& before);
+  void unlisten_all(const std::vector<sandbox::Listen>& listens,
+                    const std::vector<sandbox::Listen>& kept);
   void collect_dying();
 
   WorkerConfig config_;
@@ -101,6 +105,8 @@ class Worker final : public net::FrameSink, public net::AddressEvents {
   sandbox::CycleTime time_;
   uint64_t wall_offset_us_ = 0;
   uint64_t wall_checked_us_ = 0;
+  /// When the port is asked again whether its link is up; never, once it is.
+  uint64_t look_for_link_us_ = UINT64_MAX;
   std::vector<std::unique_ptr<sandbox::App>> apps_;
   /// Removed, but sends still refer to their windows.
   std::vector<std::unique_ptr<sandbox::App>> dying_;

@@ -278,8 +278,8 @@ export const commands: readonly RecordKind[] = [
   {
     name: "connect",
     value: 3,
-    doc: "Opens a connection to an address that [[connect]] lists, with a ticket from the info block as its handle. Sends may follow at once.",
-    fields: [port, cookie, handle, address],
+    doc: "Opens a connection to an address that [[connect]] lists, with a ticket from the info block as its handle. With the entry flag the address field begins with the index of a [[connect]] entry, as a u32, and the port is the entry's: the way to those that have a name. Sends may follow at once.",
+    fields: [flags, port, cookie, handle, address],
   },
   {
     name: "send",
@@ -347,6 +347,11 @@ export const enumerations: readonly Enumeration[] = [
     values: [{ name: "notify", value: 1, doc: "Tell when this has been acknowledged (event sent)." }],
   },
   {
+    name: "ConnectFlag",
+    doc: "Flags of connect.",
+    values: [{ name: "entry", value: 1, doc: "To a [[connect]] entry by its index." }],
+  },
+  {
     name: "CloseReason",
     doc: "Why a connection is over.",
     values: [
@@ -361,6 +366,7 @@ export const enumerations: readonly Enumeration[] = [
       { name: "send_limit", value: 8, doc: "More was sent than may be unacknowledged at once." },
       { name: "shutdown", value: 9, doc: "The host is taking the app down." },
       { name: "no_memory", value: 10, doc: "The host had no buffer left." },
+      { name: "unresolved", value: 11, doc: "The name has no address, or no name server answered." },
     ],
   },
   {

@@ -15,6 +15,7 @@ interface Options {
   readonly port: string;
   readonly ip: readonly string[];
   readonly gateway: readonly string[];
+  readonly nameServer: readonly string[];
   readonly kernelAddress: readonly string[];
   readonly vlan?: string;
   readonly dhcp?: boolean;
@@ -37,6 +38,7 @@ function configOf(options: Options): HostConfig {
     device,
     addresses: options.ip.length > 0 || learns ? options.ip : DEFAULT_ADDRESSES,
     gateways: options.gateway,
+    name_servers: options.nameServer,
     ...(options.vlan !== undefined && { vlan: Number(options.vlan) }),
     dhcp: options.dhcp === true,
     accept_ra: options.acceptRa === true,
@@ -73,6 +75,7 @@ export function register(program: Command): void {
       [],
     )
     .option("--gateway <ip>", "next hop for other networks, one of each address family", append, [])
+    .option("--name-server <ip>", "a DNS server for [[connect]] by name; may be repeated", append, [])
     .option("--vlan <number>", "the VLAN of all frames")
     .option("--dhcp", "take an IPv4 address by DHCP")
     .option("--accept-ra", "take IPv6 addresses and routes from the link's routers")

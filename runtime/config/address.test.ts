@@ -6,6 +6,7 @@ import {
   isLinkLocal,
   parseAddress,
   parseEndpoint,
+  parseNamedEndpoint,
   parseNetwork,
 } from "./address.js";
 
@@ -57,4 +58,18 @@ it("takes an address and a port", () => {
     expect(parseEndpoint(text)).toBeUndefined();
   }
   expect([beforePort("10.0.0.2"), beforePort("fd44::2")]).toEqual(["10.0.0.2", "[fd44::2]"]);
+});
+
+it("takes names of hosts as RFC 1123 has them, with a port", () => {
+  expect(parseNamedEndpoint("db.example:5432")).toEqual({ host: "db.example", port: 5432 });
+  expect(parseNamedEndpoint("localhost:1")).toEqual({ host: "localhost", port: 1 });
+  expect(parseNamedEndpoint("3com.example.:65535")?.host).toBe("3com.example.");
+  expect(parseNamedEndpoint(`${"a".repeat(63)}.b:1`)).toBeDefined();
+  for (const text of ["db.example", "db.example:0", "db.example:65536", ":80", ".:80", "a..b:80", "-a:80", "a-:80"]) {
+    expect(parseNamedEndpoint(text), text).toBeUndefined();
+  }
+  for (const text of ["10.0.0.300:1", "10.0.0.2:9000", "a_b:80", "fd44::1:80", `${"a".repeat(64)}.b:1`, "a b:80"]) {
+    expect(parseNamedEndpoint(text), text).toBeUndefined();
+  }
+  expect(parseNamedEndpoint(`${"a.".repeat(127)}:80`)).toBeUndefined();
 });

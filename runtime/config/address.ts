@@ -100,6 +100,26 @@ export function parseEndpoint(text: string): IpEndpoint | undefined {
   return { address: v6 ?? v4!, port: Number(match[3]) };
 }
 
+/** The name of a host and a port: "db.example:5432". */
+export interface NamedEndpoint {
+  readonly host: string;
+  readonly port: number;
+}
+
+/**
+ * Parses "db.example:5432"; undefined when it is something else. A name has labels of letters, digits and hyphens (RFC 1123
+ * section 2.1), and its last one is not all digits: that would be an address that went wrong.
+ */
+export function parseNamedEndpoint(text: string): NamedEndpoint | undefined {
+  const match = /^([A-Za-z0-9.-]+):([1-9]\d{0,4})$/.exec(text);
+  if (match === null || Number(match[2]) > 65535) return undefined;
+  const host = match[1]!;
+  const labels = host.replace(/\.$/, "").split(".");
+  const areNames = labels.every((label) => /^(?!-)[A-Za-z0-9-]{1,63}(?<!-)$/.test(label));
+  if (!areNames || host.length > 253 || /^\d+$/.test(labels.at(-1)!)) return undefined;
+  return { host, port: Number(match[2]) };
+}
+
 /** An address as it stands before a port: IPv6 in brackets. */
 export function beforePort(address: string): string {
   return address.includes(":") ? `[${address}]` : address;

@@ -124,7 +124,7 @@ const port = z
       .array(z.string())
       .max(MAX_NAME_SERVERS)
       .default([])
-      .describe("DNS servers, asked before those that DHCP and routers name."),
+      .describe("DNS servers for [[connect]] by name, asked before those that DHCP and routers name."),
     vlan: z
       .int()
       .min(1)

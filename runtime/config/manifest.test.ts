@@ -39,6 +39,8 @@ name = "dns"
 udp = 80
 [[connect]]
 to = "10.0.0.2:9000"
+[[connect]]
+to = "db-1.example.:5432"
 [limits]
 memory_mib = 32
 connections = 10_000
@@ -50,12 +52,18 @@ watch = ["src/**"]
       { name: "main", protocol: "http", port: 80 },
       { name: "dns", protocol: "udp", port: 80 },
     ]);
-    expect(connectsOf(manifest)).toEqual([{ to: "10.0.0.2:9000", address: "10.0.0.2", port: 9000 }]);
+    expect(connectsOf(manifest)).toEqual([
+      { to: "10.0.0.2:9000", address: "10.0.0.2", port: 9000 },
+      { to: "db-1.example.:5432", host: "db-1.example.", port: 5432 },
+    ]);
     expect(manifest.vars).toEqual({ GREETING: "hello" });
     expect(manifest.limits).toEqual({ memory_mib: 32, connections: 10_000, poll_us: 500 });
     expect(checkManifest(JSON.parse(JSON.stringify(manifest)))).toEqual(manifest);
   });
 });
+
+const NO_ENDPOINT =
+  'is not an address or a name with a port (write it like "10.0.0.2:9000", "[fd44::1]:9000" or "db.example:5432")';
 
 /** A broken file and what is said about it; each line of the file that is wrong is mentioned. */
 const TABLE: [name: string, text: string, expected: string[]][] = [
@@ -107,13 +115,13 @@ const TABLE: [name: string, text: string, expected: string[]][] = [
   ],
   [
     "connects",
-    'name = "a"\n[[connect]]\nto = "example.com:80"\n[[connect]]\nto = "10.0.0.1"\n[[connect]]\nto = "fd44::1:80"\n[[connect]]\n[[connect]]\nto = "10.0.0.300:1"\n[[connect]]\nto = "1.2.3.4:5"\n[[connect]]\nto = "1.2.3.4:5"',
+    'name = "a"\n[[connect]]\nto = "-a.example:80"\n[[connect]]\nto = "10.0.0.1"\n[[connect]]\nto = "fd44::1:80"\n[[connect]]\n[[connect]]\nto = "10.0.0.300:1"\n[[connect]]\nto = "1.2.3.4:5"\n[[connect]]\nto = "1.2.3.4:5"',
     [
-      'weir.toml:3:6: the name in "example.com:80" is not there yet (write its address)',
-      'weir.toml:5:6: "10.0.0.1" is not an address and a port (write it like "10.0.0.2:9000" or "[fd44::1]:9000")',
-      'weir.toml:7:6: "fd44::1:80" is not an address and a port (write it like "10.0.0.2:9000" or "[fd44::1]:9000")',
+      `weir.toml:3:6: "-a.example:80" ${NO_ENDPOINT}`,
+      `weir.toml:5:6: "10.0.0.1" ${NO_ENDPOINT}`,
+      `weir.toml:7:6: "fd44::1:80" ${NO_ENDPOINT}`,
       'weir.toml:8:3: "to" is missing (it must be a string)',
-      'weir.toml:10:6: "10.0.0.300:1" is not an address and a port (write it like "10.0.0.2:9000" or "[fd44::1]:9000")',
+      `weir.toml:10:6: "10.0.0.300:1" ${NO_ENDPOINT}`,
       'weir.toml:14:6: a [[connect]] before has "1.2.3.4:5" too',
     ],
   ],

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { ABI_VERSION, CONFIG_RECORD_BYTES, constants } from "../abi/contract.js";
 import type { ConnectSpec, ListenSpec } from "../process/native.js";
-import { parseEndpoint } from "./address.js";
+import { parseEndpoint, parseNamedEndpoint } from "./address.js";
 import { ConfigError } from "./problem.js";
 import { checkConfig, type Later, parseConfig } from "./validate.js";
 
@@ -54,13 +54,12 @@ const listen = z
 const connect = z.strictObject({
   to: z
     .string()
-    .describe('Where the app may connect to: an address and a port, like "10.0.0.2:9000" or "[fd44::1]:9000".')
+    .describe(
+      'Where the app may connect to: an address and a port, like "10.0.0.2:9000" or "[fd44::1]:9000", or the name of a host and a port, like "db.example:5432": the name servers of the host\'s port say what it stands for.',
+    )
     .superRefine((text, context) => {
-      if (parseEndpoint(text) !== undefined) return;
-      const isName = /^(?=.*[A-Za-z])[A-Za-z0-9.-]+:\d+$/.test(text);
-      const message = isName
-        ? `the name in "${text}" is not there yet\nwrite its address`
-        : `"${text}" is not an address and a port\nwrite it like "10.0.0.2:9000" or "[fd44::1]:9000"`;
+      if (parseEndpoint(text) !== undefined || parseNamedEndpoint(text) !== undefined) return;
+      const message = `"${text}" is not an address or a name with a port\nwrite it like "10.0.0.2:9000", "[fd44::1]:9000" or "db.example:5432"`;
       context.addIssue({ code: "custom", message });
     }),
 });
@@ -211,5 +210,5 @@ export function listensOf(manifest: Manifest): ListenSpec[] {
 
 /** The manifest's connects as the dataplane wants them. */
 export function connectsOf(manifest: Manifest): ConnectSpec[] {
-  return manifest.connect.map(({ to }) => ({ to, ...parseEndpoint(to)! }));
+  return manifest.connect.map(({ to }) => ({ to, ...(parseEndpoint(to) ?? parseNamedEndpoint(to)!) }));
 }

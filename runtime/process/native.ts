@@ -81,13 +81,15 @@ export interface ListenSpec {
   readonly port: number;
 }
 
-export interface ConnectSpec {
+interface ConnectTarget {
   /** As written in weir.toml; what the guest sees. */
   readonly to: string;
-  /** Numeric address. */
-  readonly address: string;
   readonly port: number;
 }
+
+/** To a numeric address, or to the name of a host. */
+export type ConnectSpec = ConnectTarget &
+  ({ readonly address: string; readonly host?: never } | { readonly host: string; readonly address?: never });
 
 /** Everything the dataplane needs to run an app. */
 export interface AppSpec {

@@ -33,6 +33,16 @@ export const PACKAGES = [
   { name: "nftables", programs: ["nft"], uses: "test", purpose: "loses packets on purpose" },
   { name: "dnsmasq-base", programs: ["dnsmasq"], uses: "test", purpose: "a DHCP server and a router to learn from" },
   { name: "wrk", programs: ["wrk"], uses: "test", purpose: "HTTP load" },
+  { name: "apache2-utils", programs: ["ab"], uses: "test", purpose: "HTTP load of another kind" },
+  { name: "nmap", programs: ["nmap"], uses: "test", purpose: "scans ports, services and systems" },
+  {
+    name: "python3-scapy",
+    files: ["/usr/bin/python3", "/usr/lib/python3/dist-packages/scapy/__init__.py"],
+    uses: "test",
+    purpose: "sends malformed packets",
+  },
+  { name: "radvd", programs: ["radvd"], uses: "test", purpose: "a router that advertises prefixes" },
+  { name: "traceroute", programs: ["traceroute"], uses: "test", purpose: "finds the routers of a path" },
   { name: "clang-14", programs: ["clang++-14"], uses: "fuzz", purpose: "compiles the fuzz targets" },
   {
     name: "libclang-rt-14-dev",

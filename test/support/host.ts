@@ -25,6 +25,8 @@ export const WEIR_ADDRESS_V6 = "fd44::2";
 export const DEVICE = "weir0";
 
 const UP_TIMEOUT_MS = 90_000;
+/** A deploy compiles: on a busy machine that takes its time. */
+const VERB_TIMEOUT_MS = 90_000;
 
 export interface TestHostOptions {
   /** Tables added to host.toml, after state, [api] and [[port]]. */
@@ -158,6 +160,7 @@ ${options.tables ?? ""}
   async json<Value>(...words: string[]): Promise<Value> {
     const output = await mustExecute(weirCommand(...words, "--json", "--socket", this.socket), {
       env: testEnvironment(),
+      timeoutMs: VERB_TIMEOUT_MS,
     });
     return JSON.parse(output) as Value;
   }

@@ -45,9 +45,9 @@ class Pattern {
 }
 
 /** A connection whose silence is an error. */
-async function open({ host, port }) {
+async function open({ host, port, patienceMs = SILENCE_TIMEOUT_MS }) {
   const socket = connect({ host, port, allowHalfOpen: true, noDelay: true });
-  socket.setTimeout(SILENCE_TIMEOUT_MS, () => socket.destroy(new Error(`port ${port}: silence`)));
+  socket.setTimeout(patienceMs, () => socket.destroy(new Error(`port ${port}: silence`)));
   await once(socket, "connect");
   return socket;
 }
@@ -151,6 +151,18 @@ const roles = {
     const socket = await open(where);
     socket.end(text);
     return { text: await textOf(socket) };
+  },
+
+  /** Asks for a page `count` times, each on a connection that the server closes. */
+  async "fetch-again"({ count, ...where }) {
+    for (let i = 0; i < count; i++) {
+      const socket = await open(where);
+      socket.write("GET /users/7 HTTP/1.1\r\nHost: weir\r\nConnection: close\r\n\r\n");
+      const text = await textOf(socket);
+      if (!text.startsWith("HTTP/1.1 200 ")) throw new Error(`answer ${i} is ${JSON.stringify(text.slice(0, 100))}`);
+      socket.end();
+    }
+    return { fetched: count };
   },
 
   /** Sends text and returns the first line; the connection may be reset before one comes. */

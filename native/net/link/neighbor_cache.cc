@@ -43,13 +43,15 @@ NeighborCache::~NeighborCache() {
 void NeighborCache::send(rte_mbuf* packet, const Address& next_hop, Resolver& resolver) {
   uint32_t index = find_current(next_hop);
   if (index == kNone) [[unlikely]] {
-    index = enter(next_hop, resolver);
+    // Whoever makes us ask for stations that are not there gets half of the table: the other half
+    // is for those that are.
+    if (incomplete_ < std::max(limits_.max_neighbors / 2, 1u)) index = enter(next_hop, resolver);
     if (index == kNone) {
       environment_.counters.add(Counter::drop_neighbor_table_full);
       rte_pktmbuf_free(packet);
       return;
     }
-    entries_[index].state = State::incomplete;
+    set_state(entries_[index], State::incomplete);
     wait(index, packet);
     ask(index, nullptr);
     return;
@@ -65,7 +67,7 @@ void NeighborCache::send(rte_mbuf* packet, const Address& next_hop, Resolver& re
         break;
       [[fallthrough]];
     case State::stale:
-      entry.state = State::probing;
+      set_state(entry, State::probing);
       entry.requests_sent = 0;
       ask(index, &entry.link_address);
       break;
@@ -119,13 +121,13 @@ bool NeighborCache::advertise(const Address& neighbor, const LinkAddress* link_a
   if (entry.state == State::incomplete) {
     if (link_address == nullptr) return true;
     set_reachable(index, *link_address);
-    if (!is_solicited) entry.state = State::stale;
+    if (!is_solicited) set_state(entry, State::stale);
     return true;
   }
   const bool differs = link_address != nullptr && *link_address != entry.link_address;
   if (differs && !overrides) {
     // Two stations say that they are it: the one that is known is used on, and asked.
-    if (entry.state == State::reachable) entry.state = State::stale;
+    if (entry.state == State::reachable) set_state(entry, State::stale);
     return true;
   }
   const LinkAddress known = differs ? *link_address : entry.link_address;
@@ -143,13 +145,13 @@ void NeighborCache::update(uint32_t index, const LinkAddress& link_address) {
   Entry& entry = entries_[index];
   if (entry.state != State::incomplete && entry.link_address == link_address) return;
   set_reachable(index, link_address);
-  entry.state = State::stale;
+  set_state(entry, State::stale);
 }
 
 void NeighborCache::set_reachable(uint32_t index, const LinkAddress& link_address) {
   Entry& entry = entries_[index];
   if (is_asking(entry)) stop_asking(index);
-  entry.state = State::reachable;
+  set_state(entry, State::reachable);
   entry.link_address = link_address;
   entry.confirmed_us = clock_.now_us;
   entry.requests_sent = 0;
@@ -165,7 +167,7 @@ void NeighborCache::run_timers() {
       if (entry.requests_sent < limits_.unicast_polls) {
         ask(index, &entry.link_address);
       } else {
-        entry.state = State::incomplete;
+        set_state(entry, State::incomplete);
         entry.requests_sent = 0;
         ask(index, nullptr);
       }
@@ -251,12 +253,13 @@ uint32_t NeighborCache::enter(const Address& address, Resolver& resolver) {
 /// nobody can stop an address from ever being resolved.
 uint32_t NeighborCache::evict() {
   uint32_t oldest = kNone;
-  const uint32_t sample = std::min<uint32_t>(kEvictionSample, entries_.size());
-  for (uint32_t i = 0; i < sample; i++) {
+  uint32_t compared = 0;
+  for (uint32_t i = 0; i < entries_.size() && compared < kEvictionSample; i++) {
     const uint32_t index = evict_hand_;
     evict_hand_ = evict_hand_ + 1 == entries_.size() ? 0 : evict_hand_ + 1;
     const Entry& entry = entries_[index];
     if (is_asking(entry)) continue;
+    compared++;
     if (oldest == kNone || entry.used_us < entries_[oldest].used_us) oldest = index;
   }
   if (oldest != kNone) remove(oldest);
@@ -268,7 +271,7 @@ void NeighborCache::remove(uint32_t index) {
   uint32_t* link = &buckets_[bucket_of(entry.address)];
   while (*link != index) link = &entries_[*link].next_in_bucket;
   *link = entry.next_in_bucket;
-  entry.state = State::free;
+  set_state(entry, State::free);
   entry.next_in_bucket = free_entry_;
   free_entry_ = index;
   used_--;
@@ -327,6 +330,12 @@ rte_mbuf* NeighborCache::take_waiting(Entry& entry) {
   waiting_slots_[slot] = {nullptr, free_slot_};
   free_slot_ = slot;
   return packet;
+}
+
+void NeighborCache::set_state(Entry& entry, State state) {
+  incomplete_ -= entry.state == State::incomplete;
+  incomplete_ += state == State::incomplete;
+  entry.state = state;
 }
 
 void NeighborCache::transmit(rte_mbuf* packet, const Entry& entry) {

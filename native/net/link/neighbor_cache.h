@@ -31,6 +31,7 @@ class UnreachableListener {
 
 /// Bounds and times of a neighbor cache.
 struct NeighborLimits {
+  /// Half of them may be such whose link address is still asked for.
   uint32_t max_neighbors = 1024;
   /// Packets that wait for all neighbors together.
   uint32_t max_waiting_total = 1024;
@@ -120,6 +121,7 @@ class NeighborCache {
   uint32_t find_current(const Address& address);
   uint32_t enter(const Address& address, Resolver& resolver);
   uint32_t evict();
+  void set_state(Entry& entry, State state);
   void remove(uint32_t index);
   void ask(uint32_t index, const LinkAddress* known);
   void stop_asking(uint32_t index);
@@ -147,6 +149,8 @@ class NeighborCache {
   uint32_t asked_tail_ = kNone;
   uint32_t used_ = 0;
   uint32_t waiting_ = 0;
+  /// Entries whose link address is asked for and not known.
+  uint32_t incomplete_ = 0;
   uint32_t evict_hand_ = 0;
 };
 

@@ -253,17 +253,39 @@ TEST_F(NeighborCacheTest, AFullTableForgetsTheLeastRecentlyUsed) {
   EXPECT_EQ(state(9), State::reachable);
 }
 
-TEST_F(NeighborCacheTest, AFullTableOfOpenQuestionsRefusesMore) {
+TEST_F(NeighborCacheTest, OpenQuestionsGetHalfOfTheTable) {
   make({.max_neighbors = 4});
-  for (uint32_t host = 2; host < 6; host++) send(host);
-  send(9);
+  for (uint32_t host = 2; host < 5; host++) send(host);
+  EXPECT_EQ(state(4), State::free);
   EXPECT_EQ(count(Counter::drop_neighbor_table_full), 1u);
-  cache_->learn(address(10), kPeerLink, resolver_);
-  EXPECT_EQ(state(10), State::free);
+  // An answer makes room for another question.
   cache_->confirm(address(3), kPeerLink);
-  send(9);
-  EXPECT_EQ(state(9), State::incomplete);
-  EXPECT_EQ(state(3), State::free);
+  send(4);
+  EXPECT_EQ(state(4), State::incomplete);
+  // So does the end of one that got none.
+  advance(4 * kSecondUs);
+  EXPECT_EQ(state(2), State::free);
+  send(2);
+  EXPECT_EQ(state(2), State::incomplete);
+}
+
+TEST_F(NeighborCacheTest, WhoAsksForStationsThatAreNotThereDisturbsNoneThatIs) {
+  make({.max_neighbors = 64});
+  cache_->learn(address(2), kPeerLink, resolver_);
+  for (uint32_t host = 100; host < 100'000; host++) {
+    if (host % 1000 == 0) advance(kSecondUs / 10);
+    send(host);
+    if (host % 100 == 0) send(2);
+    ASSERT_NE(state(2), State::free);
+    ASSERT_NE(state(2), State::incomplete);
+    if (!resolver_.requests.empty() && resolver_.requests.back().known)
+      cache_->confirm(address(2), kPeerLink);
+    resolver_.requests.clear();
+  }
+  // A further station that asks for us is known from then on.
+  cache_->learn(address(3), kPeerLink, resolver_);
+  EXPECT_EQ(state(3), State::reachable);
+  EXPECT_LE(cache_->size(), 34u);
 }
 
 TEST_F(NeighborCacheTest, IsKeyedByAddressesOfBothFamilies) {

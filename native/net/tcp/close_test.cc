@@ -355,6 +355,34 @@ TEST_F(CloseTest, time_wait_gives_way_to_a_later_timestamp) {
   EXPECT_EQ(flow().received, pattern(10));
 }
 
+// Clients behind an address translator share addresses and ports, not clocks. What the SYN of
+// another one is answered with, it resets.
+TEST_F(CloseTest, time_wait_gives_way_to_who_knows_nothing_of_it) {
+  Peer peer(*this, {.timestamps = true});
+  to_time_wait(peer);
+  const uint32_t expected = peer.sequence;
+  Peer other(*this, {.initial_sequence = peer.sequence + 100'000, .timestamps = true});
+  other.timestamp = peer.timestamp - 1000;
+  other.deliver(other.segment(kSyn));
+  const Segment challenge = other.next();
+  EXPECT_TRUE(challenge.is(kAck)) << challenge;
+  EXPECT_EQ(challenge.acknowledgment, expected);
+  // RFC 9293 section 3.10.7.3: from SYN-SENT.
+  Segment reset = other.segment(kRst);
+  reset.sequence = challenge.acknowledgment + 1;
+  other.deliver(reset);
+  other.deliver(other.segment(kSyn));
+  EXPECT_TRUE(other.next().is(kAck)) << "only a reset of just that";
+  reset.sequence = challenge.acknowledgment;
+  other.deliver(reset);
+  other.expect_silence();
+  other.open();
+  EXPECT_EQ(events().flows.size(), 2u);
+  other.send(kAck, pattern(10));
+  EXPECT_EQ(flow().received, pattern(10));
+  EXPECT_EQ(tcp().connection_count(), 1u);
+}
+
 TEST_F(CloseTest, time_wait_is_bounded) {
   StackConfig config = small();
   config.max_time_wait = 4;

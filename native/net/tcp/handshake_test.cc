@@ -424,7 +424,8 @@ TEST_F(HandshakeTest, a_reset_in_syn_received_returns_to_listen) {
 }
 
 TEST_F(HandshakeTest, listeners_come_and_go) {
-  EXPECT_FALSE(tcp().listen(kListenPort, events(), 1)) << "taken";
+  RecordingEvents others;
+  EXPECT_FALSE(tcp().listen(kListenPort, others, 1)) << "taken";
   Peer peer(*this);
   peer.open();
   tcp().unlisten(kListenPort);
@@ -439,6 +440,19 @@ TEST_F(HandshakeTest, listeners_come_and_go) {
   EXPECT_EQ(flow().tag, 9u);
   for (uint16_t port = 100; port < 107; port++) EXPECT_TRUE(tcp().listen(port, events(), 1));
   EXPECT_FALSE(tcp().listen(107, events(), 1)) << "max_listeners";
+}
+
+TEST_F(HandshakeTest, who_listens_may_change_the_tag) {
+  Peer early(*this);
+  early.send(kSyn);
+  early.expect(kSyn | kAck);
+  EXPECT_TRUE(tcp().listen(kListenPort, events(), 9));
+  early.ack();
+  ASSERT_EQ(events().flows.size(), 1u);
+  EXPECT_EQ(flow().tag, 9u) << "also for who is connecting";
+  Peer late(*this, {.port = 41000});
+  late.open();
+  EXPECT_EQ(flow().tag, 9u);
 }
 
 TEST_F(HandshakeTest, unlisten_while_a_handshake_is_under_way) {

@@ -444,6 +444,9 @@ void Tcp::State::on_retransmit_timeout(ControlBlock& block) {
     finish(block, CloseReason::timed_out);
     return;
   }
+  if (block.state == tcp::State::syn_sent && block.retries >= kAddressSynRetries &&
+      block.events->on_address_failed(block))
+    return;
   block.round_trip.back_off();
   bool first = block.retries == 0;
   block.retries++;

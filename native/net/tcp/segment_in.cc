@@ -261,8 +261,15 @@ void Tcp::State::take_options(ControlBlock& block, const Segment& segment) {
 
 void Tcp::State::input_time_wait(uint32_t slot, Segment& segment) {
   TimeWaitRecord& record = time_wait[slot];
-  // RFC 1337: a reset must not cut TIME-WAIT short.
   if (segment.has(kRst)) {
+    // Who is told what we expect after a SYN, and resets just that, knows nothing of the old
+    // connection and waits for a new one (RFC 5961 section 4.2): the client of another clock behind
+    // the same address translator. Otherwise it would be kept waiting for all of TIME-WAIT.
+    if (record.challenged && segment.sequence == record.rcv_nxt) {
+      counters.add(Counter::tcp_resets_rx);
+      return remove_time_wait(slot);
+    }
+    // RFC 1337: no other reset cuts TIME-WAIT short.
     counters.add(Counter::drop_tcp_state);
     return;
   }
@@ -280,6 +287,7 @@ void Tcp::State::input_time_wait(uint32_t slot, Segment& segment) {
       remove_time_wait(slot);
       return input_listen(segment, listener->second, &beyond);
     }
+    record.challenged = true;
   }
   if (!segment.has(kAck) && !segment.has(kSyn)) {
     counters.add(Counter::drop_tcp_state);

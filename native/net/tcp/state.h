@@ -25,6 +25,8 @@ inline constexpr uint64_t kTailProbeFloorUs = 10'000;
 inline constexpr uint64_t kReorderFloorUs = 1'000;
 inline constexpr uint8_t kMaxSynRetries = 6;
 inline constexpr uint8_t kMaxSynAckRetries = 5;
+/// After so many SYNs sent again, three seconds, another address of the same name is tried.
+inline constexpr uint8_t kAddressSynRetries = 1;
 /// Doubling from the minimum of 200 ms these take more than the 100 s that RFC 9293 section 3.8.3
 /// asks for.
 inline constexpr uint8_t kMaxRetries = 10;
@@ -85,7 +87,6 @@ struct AckNews {
 struct Listener {
   FlowEvents* events = nullptr;
   uint32_t tag = 0;
-  uint32_t half_open = 0;
 };
 
 /// Everything of a Tcp. Split over tcp.cc (handlers' calls, slow timers), segment_in.cc,
@@ -188,6 +189,11 @@ struct Tcp::State {
 
   // tcp.cc
   ControlBlock* create(const Endpoint& local, const Endpoint& remote, uint64_t hash);
+  void enter(ControlBlock& block, const Endpoint& local, const Endpoint& remote, uint64_t hash);
+  void leave(ControlBlock& block);
+  ControlBlock* prepare(FlowEvents& events, uint32_t user);
+  void aim(ControlBlock& block, const Endpoint& local, const Endpoint& remote);
+  Endpoint free_endpoint(const Endpoint& remote);
   void destroy(ControlBlock& block);
   void finish(ControlBlock& block, CloseReason reason);
   void enter_time_wait(ControlBlock& block);
@@ -212,6 +218,15 @@ struct Tcp::State {
     shrink_segments(block, static_cast<uint16_t>(our_mss(block.remote.address) - options));
   }
   void request_close(ControlBlock& block);
+  /// Calls `action` with each connection that a peer is opening to a port.
+  template <typename Action>
+  void for_each_opening(uint16_t port, Action action) {
+    for (uint32_t i = 0; i < blocks.touched(); i++) {
+      ControlBlock& block = blocks[i];
+      if (block.state == tcp::State::syn_received && !block.outbound && block.local.port == port)
+        action(block);
+    }
+  }
   ControlBlock* find(const Endpoint& local, const Endpoint& remote, uint64_t hash);
   uint32_t initial_sequence(const Endpoint& local, const Endpoint& remote);
   /// A timestamp clock of its own for each peer says nothing about the machine's (RFC 7323

@@ -46,13 +46,27 @@ ControlBlock* Tcp::State::create(const Endpoint& local, const Endpoint& remote, 
   ControlBlock* block = blocks.take();
   if (block == nullptr) return nullptr;
   block->index = blocks.index_of(block);
-  block->local = local;
-  block->remote = remote;
-  block->iss = initial_sequence(local, remote);
-  block->snd_una = block->snd_nxt = block->iss;
-  block->ts_offset = timestamp_offset(block->remote);
-  flows.insert(hash, block->index);
+  enter(*block, local, remote, hash);
   return block;
+}
+
+/// From here on segments of these endpoints are the connection's.
+void Tcp::State::enter(ControlBlock& block, const Endpoint& local, const Endpoint& remote,
+                       uint64_t hash) {
+  block.local = local;
+  block.remote = remote;
+  block.iss = initial_sequence(local, remote);
+  block.snd_una = block.snd_nxt = block.iss;
+  block.ts_offset = timestamp_offset(block.remote);
+  block.progress_ms = now_ms();
+  flows.insert(hash, block.index);
+}
+
+/// Segments are not the connection's any more.
+void Tcp::State::leave(ControlBlock& block) {
+  // One that was never aimed has no endpoints.
+  if (block.local.port != 0)
+    flows.erase(flow_hash(hash_key, block.local, block.remote), block.index);
 }
 
 /// The connection is over: it leaves the tables at once and its memory at the end of the cycle.
@@ -60,7 +74,7 @@ void Tcp::State::destroy(ControlBlock& block) {
   if (block.state == tcp::State::dead) return;
   if (block.state == tcp::State::syn_received) half_open--;
   block.state = tcp::State::dead;
-  flows.erase(flow_hash(hash_key, block.local, block.remote), block.index);
+  leave(block);
   wheel.disarm(block.timer);
   block.board.clear(sent_pool);
   block.queue.clear();
@@ -69,8 +83,9 @@ void Tcp::State::destroy(ControlBlock& block) {
   graveyard.push_back(&block);
 }
 
-/// Tells the handler and lets go.
+/// Tells the handler and lets go; one that is being opened may have another address to try.
 void Tcp::State::finish(ControlBlock& block, CloseReason reason) {
+  if (block.state == tcp::State::syn_sent && block.events->on_address_failed(block)) return;
   bool told = block.state != tcp::State::syn_received || block.outbound;
   FlowEvents* events = block.events;
   destroy(block);
@@ -268,55 +283,93 @@ void Tcp::flush() {
 
 bool Tcp::listen(uint16_t port, FlowEvents& events, uint32_t listener_tag) {
   State& s = *state_;
+  if (auto found = s.listeners.find(port); found != s.listeners.end()) {
+    Listener& listener = found->second;
+    if (listener.events != &events) return false;
+    if (listener.tag == listener_tag) return true;
+    listener.tag = listener_tag;
+    s.for_each_opening(port, [&](ControlBlock& block) { block.listener_tag = listener_tag; });
+    return true;
+  }
   if (port == 0 || s.listeners.size() >= s.config.max_listeners) return false;
-  return s.listeners.try_emplace(port, Listener{&events, listener_tag, 0}).second;
+  return s.listeners.try_emplace(port, Listener{&events, listener_tag}).second;
 }
 
 void Tcp::unlisten(uint16_t port) {
   State& s = *state_;
   if (s.listeners.erase(port) == 0) return;
   // Who is still opening a connection to it has nobody to talk to any more.
-  for (uint32_t i = 0; i < s.blocks.touched(); i++) {
-    ControlBlock& block = s.blocks[i];
-    if (block.state == tcp::State::syn_received && !block.outbound && block.local.port == port)
-      abort(block);
+  s.for_each_opening(port, [&](ControlBlock& block) { abort(block); });
+}
+
+/// A local endpoint that no connection to `remote` has; port 0 when there is none, or no route.
+Endpoint Tcp::State::free_endpoint(const Endpoint& remote) {
+  Endpoint local;
+  local.address = output.source_for(remote.address);
+  if (local.address.is_unspecified() || remote.port == 0 || remote.address.is_unspecified())
+    return local;
+  // RFC 6056 section 3.3.1: a random start, then the next one that is free.
+  constexpr uint32_t kPorts = kLastEphemeralPort - kFirstEphemeralPort + 1;
+  auto start = static_cast<uint32_t>(environment.random.next() % kPorts);
+  for (uint32_t i = 0; i < kPorts; i++) {
+    local.port = static_cast<uint16_t>(kFirstEphemeralPort + (start + i) % kPorts);
+    if (listeners.contains(local.port)) continue;
+    uint32_t taken = flows.find(flow_hash(hash_key, local, remote), [&](uint32_t value) {
+      if ((value & kTimeWaitBit) != 0) {
+        const TimeWaitRecord& record = time_wait[value & ~kTimeWaitBit];
+        return record.local == local && record.remote == remote;
+      }
+      return blocks[value].local == local && blocks[value].remote == remote;
+    });
+    if (taken == FlowTable::kNone) return local;
   }
+  local.port = 0;
+  return local;
 }
 
 Connection* Tcp::connect(const Endpoint& remote, FlowEvents& events, uint32_t user) {
-  State& s = *state_;
-  Endpoint local;
-  local.address = s.output.source_for(remote.address);
-  if (local.address.is_unspecified() || remote.port == 0 || remote.address.is_unspecified())
-    return nullptr;
-  // RFC 6056 section 3.3.1: a random start, then the next one that is free.
-  constexpr uint32_t kPorts = kLastEphemeralPort - kFirstEphemeralPort + 1;
-  auto start = static_cast<uint32_t>(s.environment.random.next() % kPorts);
-  for (uint32_t i = 0; i < kPorts; i++) {
-    local.port = static_cast<uint16_t>(kFirstEphemeralPort + (start + i) % kPorts);
-    if (s.listeners.contains(local.port)) continue;
-    uint64_t hash = flow_hash(s.hash_key, local, remote);
-    uint32_t taken = s.flows.find(hash, [&](uint32_t value) {
-      if ((value & State::kTimeWaitBit) != 0) {
-        const TimeWaitRecord& record = s.time_wait[value & ~State::kTimeWaitBit];
-        return record.local == local && record.remote == remote;
-      }
-      return s.blocks[value].local == local && s.blocks[value].remote == remote;
-    });
-    if (taken != FlowTable::kNone) continue;
-    ControlBlock* block = s.create(local, remote, hash);
-    if (block == nullptr) return nullptr;
-    block->events = &events;
-    block->user = user;
-    block->outbound = true;
-    block->state = tcp::State::syn_sent;
-    block->receive_scale = s.receive_scale;
-    block->mss_bytes = s.our_mss(remote.address);
-    s.send_syn(*block);
-    s.start_timer(*block, LossTimer::timeout);
-    return block;
-  }
-  return nullptr;
+  const Endpoint local = state_->free_endpoint(remote);
+  ControlBlock* block = local.port == 0 ? nullptr : state_->prepare(events, user);
+  if (block != nullptr) state_->aim(*block, local, remote);
+  return block;
+}
+
+Connection* Tcp::prepare(FlowEvents& events, uint32_t user) {
+  return state_->prepare(events, user);
+}
+
+bool Tcp::aim(Connection& connection, const Endpoint& remote) {
+  ControlBlock& block = block_of(connection);
+  if (block.state != tcp::State::syn_sent) return false;
+  const Endpoint local = state_->free_endpoint(remote);
+  if (local.port == 0) return false;
+  state_->aim(block, local, remote);
+  return true;
+}
+
+/// SYN-SENT, without a SYN and without endpoints: handlers may queue bytes already.
+ControlBlock* Tcp::State::prepare(FlowEvents& events, uint32_t user) {
+  ControlBlock* block = blocks.take();
+  if (block == nullptr) return nullptr;
+  block->index = blocks.index_of(block);
+  block->events = &events;
+  block->user = user;
+  block->outbound = true;
+  block->state = tcp::State::syn_sent;
+  block->receive_scale = receive_scale;
+  return block;
+}
+
+/// RFC 9293 section 3.10.1, active OPEN; again for another address while no answer has been taken.
+void Tcp::State::aim(ControlBlock& block, const Endpoint& local, const Endpoint& remote) {
+  leave(block);
+  wheel.disarm(block.timer);
+  block.round_trip = {};
+  block.retries = 0;
+  block.mss_bytes = our_mss(remote.address);
+  enter(block, local, remote, flow_hash(hash_key, local, remote));
+  send_syn(block);
+  start_timer(block, LossTimer::timeout);
 }
 
 SendResult Tcp::send_copy(Connection& connection, std::span<const uint8_t> bytes) {

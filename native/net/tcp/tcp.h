@@ -36,6 +36,8 @@ class Tcp {
   bool listen(uint16_t port, FlowEvents& events, uint32_t listener_tag);
   void unlisten(uint16_t port);
   Connection* connect(const Endpoint& remote, FlowEvents& events, uint32_t user);
+  Connection* prepare(FlowEvents& events, uint32_t user);
+  bool aim(Connection& connection, const Endpoint& remote);
   SendResult send_copy(Connection& connection, std::span<const uint8_t> bytes);
   SendResult send_held(Connection& connection, const HeldBuffer& buffer);
   void consume(Connection& connection, uint32_t bytes);

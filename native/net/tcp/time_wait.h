@@ -20,6 +20,8 @@ struct TimeWaitRecord {
   uint32_t expires_ms = 0;
   bool timestamps = false;
   bool live = false;
+  /// A SYN came that could be an old duplicate, and was answered with what we expect.
+  bool challenged = false;
 };
 static_assert(sizeof(TimeWaitRecord) <= 64);
 

@@ -89,7 +89,13 @@ void Udp::input(const ip::Incoming& datagram) {
 }
 
 bool Udp::bind(uint16_t port, FlowEvents& events, uint32_t listener_tag) {
-  if (port == 0 || ports_[port] != kUnbound || free_binding_ == kUnbound) return false;
+  if (ports_[port] != kUnbound) {
+    Binding& binding = bindings_[ports_[port]];
+    if (binding.events != &events) return false;
+    binding.listener_tag = listener_tag;
+    return true;
+  }
+  if (port == 0 || free_binding_ == kUnbound) return false;
   const uint16_t index = free_binding_;
   free_binding_ = bindings_[index].next_free;
   bindings_[index] = {&events, listener_tag, kUnbound};

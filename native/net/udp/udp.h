@@ -27,7 +27,8 @@ class Udp {
   /// Processes a datagram. Takes ownership of the frame.
   void input(const ip::Incoming& datagram);
 
-  /// False if the port is 0 or taken, or the table is full.
+  /// False if the port is 0 or somebody else's, or the table is full. Who has it already goes on
+  /// with the new tag.
   bool bind(uint16_t port, FlowEvents& events, uint32_t listener_tag);
   void unbind(uint16_t port);
   bool send(uint16_t local_port, const Endpoint& remote, std::span<const uint8_t> bytes);

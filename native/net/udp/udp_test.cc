@@ -152,7 +152,9 @@ TEST_F(UdpTest, CountsWhatTheAppHasNoRoomFor) {
 TEST_F(UdpTest, BindsUpToItsBound) {
   EXPECT_FALSE(udp_.bind(0, events_, 1));
   for (uint16_t port = 1; port <= 4; port++) EXPECT_TRUE(udp_.bind(port, events_, port));
-  EXPECT_FALSE(udp_.bind(1, events_, 1));
+  KeepingEvents others;
+  EXPECT_FALSE(udp_.bind(1, others, 1));
+  EXPECT_TRUE(udp_.bind(1, events_, 8)) << "its own, with another tag";
   EXPECT_FALSE(udp_.bind(65535, events_, 1));
   udp_.unbind(2);
   udp_.unbind(2);
@@ -160,8 +162,10 @@ TEST_F(UdpTest, BindsUpToItsBound) {
   EXPECT_FALSE(udp_.bind(2, events_, 1));
   input(testing::udp({}, 65535, 1));
   input(testing::udp({}, 2, 1));
-  ASSERT_EQ(events_.datagrams.size(), 1u);
+  input(testing::udp({}, 1, 1));
+  ASSERT_EQ(events_.datagrams.size(), 2u);
   EXPECT_EQ(events_.datagrams[0].tag, 9u);
+  EXPECT_EQ(events_.datagrams[1].tag, 8u);
 }
 
 TEST_F(UdpTest, Sends) {

@@ -49,6 +49,7 @@ class RecordingEvents final : public FlowEvents {
   std::function<void(Flow&)> end_hook;
   std::function<void(Flow&, uint32_t)> acknowledged_hook;
   std::function<void(Flow&)> closed_hook;
+  std::function<bool(Flow&)> address_failed_hook;
 
   Flow& back() { return flows.back(); }
   /// A place for a connection that is about to be opened; its number is the `user` of connect.
@@ -122,6 +123,13 @@ class RecordingEvents final : public FlowEvents {
     flow.closed = reason;
     if (closed_hook) closed_hook(flow);
     flow.connection = nullptr;
+  }
+
+  bool on_address_failed(Connection& connection) override {
+    Flow& flow = at(connection);
+    EXPECT_TRUE(flow.outbound);
+    EXPECT_EQ(flow.opened, 0u);
+    return address_failed_hook && address_failed_hook(flow);
   }
 
   bool on_datagram(uint32_t, const Endpoint&, const Endpoint&, const Payload&) override {
