@@ -144,6 +144,15 @@ TEST_F(StackV6Test, BeginsWhenTheLinkIsUp) {
   EXPECT_FALSE(sink_.sent.empty());
 }
 
+TEST_F(StackV6Test, CountsWhatIsForRouters) {
+  const uint64_t before = count(Counter::drop_icmp_unknown);
+  // A router solicitation, the reports of both versions of MLD, and "done".
+  for (const uint8_t type : {133, 131, 143, 132})
+    input_packet(icmp6_packet(type, 0, 0, pattern(20), {.hop_limit = 255}));
+  EXPECT_EQ(count(Counter::drop_icmp_unknown) - before, 4u);
+  EXPECT_TRUE(sink_.sent.empty());
+}
+
 TEST_F(StackV6Test, UdpGoesInAndOut) {
   meet_peer();
   ASSERT_TRUE(stack_->udp_bind(7, events_, 3));
