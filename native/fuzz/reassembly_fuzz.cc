@@ -51,21 +51,103 @@ class Fragments final : public Harness {
  public:
   explicit Fragments(bool is_small) : Harness(config(is_small)) {}
 
-  void send(FuzzedDataProvider& input) {
-    SentFragment fragment;
-    fragment.source = input.ConsumeIntegralInRange<uint32_t>(0, kSources - 1);
-    fragment.identification = input.ConsumeBool() ? input.ConsumeIntegralInRange<uint16_t>(0, 3)
-                                                  : input.ConsumeIntegral<uint16_t>();
+  /// One fragment, wherever it may belong.
+  void send_any(FuzzedDataProvider& input) {
+    SentFragment fragment = of_some_packet(input);
     fragment.offset_bytes =
         8u * (input.ConsumeBool() ? input.ConsumeIntegralInRange<uint32_t>(0, 15)
                                   : input.ConsumeIntegralInRange<uint32_t>(0, 8191));
     fragment.length_bytes = input.ConsumeBool() ? 8 * input.ConsumeIntegralInRange<uint32_t>(1, 8)
                                                 : input.ConsumeIntegralInRange<uint32_t>(0, 1480);
     fragment.more = input.ConsumeBool();
+    const uint16_t says_words = input.ConsumeBool()
+                                    ? input.ConsumeIntegralInRange<uint16_t>(2, 40)
+                                    : input.ConsumeIntegralInRange<uint16_t>(2, 16'000);
+    send(fragment, static_cast<uint16_t>(kMarkBytes * says_words));
+  }
+
+  /// All fragments of a packet in some order; here and there one is not where it should be.
+  void send_packet(FuzzedDataProvider& input) {
+    const SentFragment common = of_some_packet(input);
+    std::vector<SentFragment> pieces;
+    uint32_t end_bytes = 0;
+    const int count = input.ConsumeIntegralInRange<int>(2, 5);
+    for (int i = 0; i < count; i++) {
+      SentFragment piece = common;
+      piece.offset_bytes = end_bytes;
+      piece.length_bytes = 8 * input.ConsumeIntegralInRange<uint32_t>(1, 3);
+      piece.more = i + 1 < count;
+      end_bytes = piece.end_bytes();
+      pieces.push_back(piece);
+    }
+    while (!pieces.empty()) {
+      const auto next =
+          pieces.begin() +
+          static_cast<ptrdiff_t>(input.ConsumeIntegralInRange<size_t>(0, pieces.size() - 1));
+      SentFragment piece = *next;
+      switch (input.ConsumeIntegralInRange<int>(0, 15)) {
+        case 0:
+          piece.offset_bytes += 8;
+          break;
+        case 1:
+          piece.offset_bytes -= std::min(piece.offset_bytes, 8u);
+          break;
+        case 2:
+          piece.length_bytes += 8;
+          break;
+        case 3:
+          piece.more = !piece.more;
+          break;
+        case 4:
+          // Once more, later.
+          send(piece, static_cast<uint16_t>(end_bytes));
+          continue;
+        default:
+          break;
+      }
+      send(piece, static_cast<uint16_t>(end_bytes));
+      pieces.erase(next);
+    }
+  }
+
+  void after_flush(sim::Host& host) override {
+    Harness::after_flush(host);
+    const net::StackUsage usage = host.stack().usage();
+    const net::StackConfig& bounds = host.config().stack;
+    if (usage.fragmented_packets > bounds.max_fragmented_packets)
+      give_up("more packets wait to be whole than may");
+    if (frames_in_use() > bounds.max_fragment_bytes / kFrameDataBytes + usage.waiting_packets)
+      give_up("fragments hold more memory than they may");
+  }
+
+  bool on_datagram(uint32_t, const net::Endpoint& remote, const net::Endpoint&,
+                   const net::Payload& payload) override {
+    judge(remote.port, bytes_of(payload));
+    return true;
+  }
+
+  void wait_until_all_is_over() {
+    advance(kLongestWaitV6Ns);
+    if (host().stack().usage().fragmented_packets != 0) give_up("a packet waits for ever");
+    if (frames_in_use() != host().stack().usage().waiting_packets)
+      give_up("fragments are kept for ever");
+  }
+
+ private:
+  static constexpr uint32_t kSources = 4;
+
+  static SentFragment of_some_packet(FuzzedDataProvider& input) {
+    SentFragment fragment{};
+    fragment.source = input.ConsumeIntegralInRange<uint32_t>(0, kSources - 1);
+    fragment.identification = input.ConsumeIntegralInRange<int>(0, 3) != 0
+                                  ? input.ConsumeIntegralInRange<uint16_t>(0, 3)
+                                  : input.ConsumeIntegral<uint16_t>();
+    return fragment;
+  }
+
+  /// `says_bytes` is the length of the datagram by its own header, if this is the first fragment.
+  void send(SentFragment fragment, uint16_t says_bytes) {
     fragment.sent_ns = now_ns();
-    const auto says_bytes = static_cast<uint16_t>(
-        kMarkBytes * (input.ConsumeBool() ? input.ConsumeIntegralInRange<uint16_t>(2, 40)
-                                          : input.ConsumeIntegralInRange<uint16_t>(2, 16'000)));
     const auto mark = static_cast<uint16_t>(sent_.size());
     // Four bytes that sum to zero: checksums hold whatever fragments come together.
     const Bytes pattern = number16(mark) + number16(static_cast<uint16_t>(~mark));
@@ -96,32 +178,6 @@ class Fragments final : public Harness {
                                   payload),
                    false);
   }
-
-  void after_flush(sim::Host& host) override {
-    Harness::after_flush(host);
-    const net::StackUsage usage = host.stack().usage();
-    const net::StackConfig& bounds = host.config().stack;
-    if (usage.fragmented_packets > bounds.max_fragmented_packets)
-      give_up("more packets wait to be whole than may");
-    if (frames_in_use() > bounds.max_fragment_bytes / kFrameDataBytes + usage.waiting_packets)
-      give_up("fragments hold more memory than they may");
-  }
-
-  bool on_datagram(uint32_t, const net::Endpoint& remote, const net::Endpoint&,
-                   const net::Payload& payload) override {
-    judge(remote.port, bytes_of(payload));
-    return true;
-  }
-
-  void wait_until_all_is_over() {
-    advance(kLongestWaitV6Ns);
-    if (host().stack().usage().fragmented_packets != 0) give_up("a packet waits for ever");
-    if (frames_in_use() != host().stack().usage().waiting_packets)
-      give_up("fragments are kept for ever");
-  }
-
- private:
-  static constexpr uint32_t kSources = 4;
 
   static Way way_of(uint32_t source) {
     const auto last = static_cast<uint8_t>(2 + source / 2);
@@ -192,10 +248,19 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t bytes) {
   FuzzedDataProvider input(data, bytes);
   weir::fuzz::Fragments fragments(input.ConsumeBool());
   for (int step = 0; step < weir::fuzz::kMostSteps && input.remaining_bytes() > 0; step++) {
-    if (input.ConsumeIntegralInRange<int>(0, 7) == 0)
-      fragments.advance(uint64_t{1'000'000} << input.ConsumeIntegralInRange<int>(0, 16));
-    else
-      fragments.send(input);
+    switch (input.ConsumeIntegralInRange<int>(0, 7)) {
+      case 0:
+        fragments.advance(uint64_t{1'000'000} << input.ConsumeIntegralInRange<int>(0, 16));
+        break;
+      case 1:
+      case 2:
+      case 3:
+        fragments.send_packet(input);
+        break;
+      default:
+        fragments.send_any(input);
+        break;
+    }
   }
   fragments.wait_until_all_is_over();
   return 0;
