@@ -82,7 +82,10 @@ test("the results of scripts are counted; those that were not run failed", () =>
 
 test("fuzzing has a target and a time", () => {
   expect(parseFuzzArguments(["frame", "--seconds", "9"])).toEqual({ target: "frame", seconds: 9 });
-  expect(() => parseFuzzArguments(["nothing"])).toThrow("there are: frame, segments, options");
+  expect(parseFuzzArguments(["http"])).toMatchObject({ target: "http" });
+  expect(() => parseFuzzArguments(["nothing"])).toThrow(
+    "there are: frame, segments, options, reassembly, nd, dhcp, dns, modules, config, http",
+  );
   expect(() => parseFuzzArguments([])).toThrow("there is no target");
 });
 
