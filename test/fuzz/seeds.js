@@ -104,22 +104,16 @@ const HTTP_WORDS = [
   ...["expect: 100-continue\r\n", "\r\n\r\n", "0\r\n\r\n", "x-test: ", "?q=", "/things/", "%2F"],
 ];
 
+/** Values of every type. */
+const CONFIG_VALUES = ["{}", "[]", "[{}]", '""', "'''", '"""', "-1", "1e999", "0x1f", "inf", "true", "1979-05-27"];
+const CONFIG_TEXTS = ['"10.0.0.1:80"', '"[fd44::1]:9000"', '"lan udp 53"', '"10.9.0.0/16"', '"fd44::2/64"'];
+
+/** Each key as it can stand: before a value, and as the name of a table and of an array of tables. */
 function configWords() {
   const schemas = ["weir", "host"].map((name) => join(ROOT, "runtime", `${name}.schema.json`));
   const words = schemas.flatMap((path) => wordsOf(JSON.parse(readFileSync(path, "utf8"))));
-  return [
-    ...words,
-    "[[",
-    "]]",
-    "'''",
-    '"""',
-    "10.0.0.1:80",
-    "[fd44::1]:9000",
-    "lan:udp:53",
-    "1979-05-27",
-    "0x1f",
-    "inf",
-  ];
+  const forms = words.flatMap((word) => [`${word} = `, `\n[${word}]\n`, `\n[[${word}]]\n`]);
+  return [...words, ...forms, ...CONFIG_VALUES, ...CONFIG_TEXTS];
 }
 
 const SEEDS = { modules, config: configs, http: requests };
