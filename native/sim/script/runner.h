@@ -42,6 +42,7 @@ class Runner final : public Watcher, public net::FlowEvents {
   }
 
  private:
+  /// A segment or an ICMP error.
   struct Sent {
     uint64_t at_ns;
     Frame frame;
@@ -56,6 +57,10 @@ class Runner final : public Watcher, public net::FlowEvents {
   void inject(const Step& step);
   void inject_icmp(const Step& step);
   void expect(const Step& step);
+  void expect_icmp(const Step& step);
+  /// Waits for what the stack sends next, and takes it.
+  Sent take_sent(const Step& step, const char* what);
+  std::string describe_sent(const Frame& frame);
   void call(const Step& step);
   void expect_event(const Step& step);
   void check(const Step& step);
@@ -83,6 +88,8 @@ class Runner final : public Watcher, public net::FlowEvents {
   /// The stack's initial sequence number, by the peer's port.
   std::map<uint16_t, uint32_t> iss_;
   uint32_t peer_isn_ = 0x7fffff00;
+  net::Address own_ = net::Address::v4(0x0a000001);
+  net::Address peer_ = net::Address::v4(0x0a000002);
   uint16_t own_port_ = 80;
   uint16_t peer_port_ = 40000;
   uint32_t last_timestamp_ = 0;
