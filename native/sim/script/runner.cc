@@ -7,6 +7,8 @@
 
 #include "net/tcp/connection.h"
 #include "sim/scenario.h"
+#include "sim/script/tap_station.h"
+#include "sim/script/virtual_station.h"
 #include "sim/script/wire.h"
 
 namespace weir::sim::script {
@@ -16,6 +18,9 @@ constexpr uint64_t kMs = 1'000'000;
 constexpr uint64_t kSecond = 1000 * kMs;
 /// How long a line waits whose time is *.
 constexpr uint64_t kPatienceNs = 1000 * kSecond;
+/// In real time less is worth waiting for, and who is late is late by what the machine takes.
+constexpr uint64_t kPatienceOnTapNs = 10 * kSecond;
+constexpr uint64_t kToleranceOnTapNs = 100 * kMs;
 constexpr net::Address kOwnV6 = net::Address::v6(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 constexpr net::Address kPeerV6 = net::Address::v6(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);
 
@@ -75,7 +80,8 @@ std::vector<uint8_t> encode(const std::vector<OptionPattern>& options, uint32_t 
 
 }  // namespace
 
-Runner::Runner(HostPools& pools) : pools_(pools) {
+Runner::Runner(HostPools& pools, Place place) : pools_(pools), place_(place) {
+  if (place == Place::tap) tolerance_ns_ = kToleranceOnTapNs;
   net::StackConfig& stack = config_.stack;
   stack.link_address = link_address_of(0);
   stack.addresses = {{own_, 24}};
@@ -109,7 +115,7 @@ ScriptResult Runner::run(const std::vector<Step>& steps) {
         configure(step);
         continue;
       }
-      if (host_ == nullptr) start();
+      if (station_ == nullptr) start();
       switch (step.kind) {
         case Step::Kind::inject:
           inject(step);
@@ -141,7 +147,7 @@ ScriptResult Runner::run(const std::vector<Step>& steps) {
   }
   if (result_.failure.empty() && !sent_.empty())
     fail("the stack sends what nobody expects: " + describe_sent(sent_.front().frame));
-  host_.reset();
+  station_.reset();
   if (!pools_.are_full()) fail("packet buffers are missing after the end");
   return result_;
 }
@@ -169,7 +175,7 @@ void Runner::configure(const Step& step) {
     peer_ = kPeerV6;
     stack.addresses = {{own_, 64}};
   } else if (name == "tolerance_ms")
-    tolerance_ns_ = value() * kMs;
+    tolerance_ns_ = std::max(tolerance_ns_, value() * kMs);
   else if (name == "peer_isn")
     peer_isn_ = value();
   else if (name == "consume")
@@ -179,9 +185,19 @@ void Runner::configure(const Step& step) {
 }
 
 void Runner::start() {
-  host_ = std::make_unique<Host>(0, config_, pools_, *this, Random(1));
+  if (place_ == Place::simulator) {
+    station_ = std::make_unique<VirtualStation>(config_, pools_, *this);
+  } else {
+    std::string error;
+    station_ = TapStation::open(config_, pools_, *this, error);
+    if (station_ == nullptr) throw Wrong{error};
+  }
   // The peer is known on the link, so that its address is no part of any script.
   input(neighbor_question(peer_, link_address_of(1), own_, link_address_of(0)));
+}
+
+uint64_t Runner::patience_ns() const {
+  return place_ == Place::simulator ? kPatienceNs : kPatienceOnTapNs;
 }
 
 uint64_t Runner::due_ns(const Step& step) const {
@@ -197,19 +213,16 @@ uint64_t Runner::due_ns(const Step& step) const {
 }
 
 void Runner::advance(uint64_t until_ns, bool until_sent) {
-  while (result_.failure.empty()) {
-    if (until_sent && !sent_.empty()) return;
-    const uint64_t next_ns = host_->next_ns();
-    if (next_ns > until_ns) break;
-    now_ns_ = std::max(now_ns_, next_ns);
-    host_->cycle(now_ns_);
+  while (result_.failure.empty() && !(until_sent && !sent_.empty())) {
+    const bool goes_on = station_->pass(until_ns);
+    now_ns_ = station_->now_ns();
+    if (!goes_on) return;
   }
-  if (until_ns != UINT64_MAX) now_ns_ = std::max(now_ns_, until_ns);
 }
 
 void Runner::input(Frame frame) {
-  host_->arrive({.frame = std::move(frame)});
-  advance(now_ns_ + config_.cycle_ns);
+  station_->arrive(std::move(frame));
+  now_ns_ = station_->now_ns();
 }
 
 void Runner::note(const char* direction, const Segment& segment) {
@@ -222,10 +235,10 @@ void Runner::note(const char* direction, const Segment& segment) {
       time + describe(segment, from_stack ? iss : peer_isn_, from_stack ? peer_isn_ : iss) + "\n";
 }
 
-void Runner::on_transmit(Host& host, const Frame& frame) {
-  now_ns_ = std::max(now_ns_, host.now_ns());
+void Runner::on_frame(const Frame& frame) {
+  now_ns_ = station_->now_ns();
   if (auto answer = neighbor_answer(frame, peer_, link_address_of(1))) {
-    host_->arrive({.frame = std::move(*answer)});
+    station_->arrive_later(std::move(*answer));
     return;
   }
   Segment segment;
@@ -325,7 +338,7 @@ Runner::Sent Runner::take_sent(const Step& step, const char* what) {
   const bool any = step.when.kind == When::Kind::any;
   const uint64_t earliest =
       any ? 0 : (step.when.kind == When::Kind::absolute ? step.when.ns : last_ns_ + step.when.ns);
-  advance(any ? now_ns_ + kPatienceNs : std::max(due_ns(step), earliest) + tolerance_ns_, true);
+  advance(any ? now_ns_ + patience_ns() : std::max(due_ns(step), earliest) + tolerance_ns_, true);
   if (sent_.empty())
     throw Wrong{std::string("the stack sends nothing, where ") + what + " is expected"};
   Sent sent = std::move(sent_.front());
@@ -423,8 +436,8 @@ void Runner::call(const Step& step) {
   expect_nothing(step);
   last_ns_ = now_ns_;
   const std::string& name = step.words[0];
-  net::Stack& stack = host_->stack();
-  stack.set_now(host_->clock_us(now_ns_));
+  net::Stack& stack = station_->stack();
+  station_->before_call();
   const std::string argument = step.words.size() > 1 ? step.words[1] : "";
   if (name == "wait") {
     // Time has passed, and nothing was sent.
@@ -465,14 +478,14 @@ void Runner::call(const Step& step) {
   } else {
     throw Wrong{"the handler has no \"" + name + "\""};
   }
-  host_->cycle(now_ns_);
+  station_->after_call();
 }
 
 void Runner::expect_event(const Step& step) {
   std::string wanted;
   for (const std::string& word : step.words) wanted += (wanted.empty() ? "" : " ") + word;
   const bool any = step.when.kind == When::Kind::any;
-  const uint64_t until_ns = any ? now_ns_ + kPatienceNs : due_ns(step) + tolerance_ns_;
+  const uint64_t until_ns = any ? now_ns_ + patience_ns() : due_ns(step) + tolerance_ns_;
   const auto found = [&] {
     // What else the handler was told before that is of no interest.
     while (!events_.empty()) {
@@ -484,12 +497,11 @@ void Runner::expect_event(const Step& step) {
     }
     return false;
   };
-  while (!found()) {
-    const uint64_t next_ns = host_->next_ns();
-    if (next_ns > until_ns || !result_.failure.empty())
+  for (bool goes_on = true; !found();) {
+    if (!goes_on || !result_.failure.empty())
       throw Wrong{"the handler is not told \"" + wanted + "\""};
-    now_ns_ = std::max(now_ns_, next_ns);
-    host_->cycle(now_ns_);
+    goes_on = station_->pass(until_ns);
+    now_ns_ = station_->now_ns();
   }
   if (any) last_ns_ = now_ns_;
 }
@@ -498,14 +510,14 @@ void Runner::check(const Step& step) {
   advance(due_ns(step));
   last_ns_ = now_ns_;
   const std::string& name = step.words[0];
-  const net::StackUsage usage = host_->stack().usage();
+  const net::StackUsage usage = station_->stack().usage();
   std::string value;
   size_t at = 1;
   if (name == "counter") {
     at = 2;
     for (size_t i = 0; i < kCounterCount; i++)
       if (step.words.size() > 1 && step.words[1] == kCounterDescriptions[i].name)
-        value = std::to_string(host_->counters()[static_cast<Counter>(i)]);
+        value = std::to_string(station_->counters()[static_cast<Counter>(i)]);
     if (value.empty()) throw Wrong{"there is no such counter"};
   } else if (name == "connections") {
     value = std::to_string(usage.connections);
@@ -520,7 +532,7 @@ void Runner::check(const Step& step) {
   } else if (name == "received") {
     value = std::to_string(received_bytes_);
   } else {
-    const net::ConnectionInfo info = host_->stack().info(*connection(step));
+    const net::ConnectionInfo info = station_->stack().info(*connection(step));
     if (name == "state")
       value = info.state;
     else if (name == "mss")
@@ -562,7 +574,7 @@ bool Runner::on_data(net::Connection& connection, const net::Payload& payload) {
     fail("the handler gets other bytes than were sent");
   received_bytes_ += payload.length_bytes;
   events_.push_back("data " + std::to_string(payload.length_bytes));
-  if (consumes_) host_->stack().consume(connection, payload.length_bytes);
+  if (consumes_) station_->stack().consume(connection, payload.length_bytes);
   return true;
 }
 

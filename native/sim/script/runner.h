@@ -10,24 +10,25 @@
 #include "net/flow_events.h"
 #include "sim/host.h"
 #include "sim/script/script.h"
+#include "sim/script/station.h"
 #include "sim/stream.h"
 
 namespace weir::sim::script {
 
-/// Plays a script against a stack on a virtual clock: it is the wire, the peer and the handler.
-class Runner final : public Watcher, public net::FlowEvents {
+/// Plays a script against a stack: it is the wire, the peer and the handler.
+class Runner final : public Station::Listener, public net::FlowEvents {
  public:
-  explicit Runner(HostPools& pools);
+  /// On a virtual clock, or behind a TAP in real time, where lines may be as late as that takes.
+  enum class Place : uint8_t { simulator, tap };
+  explicit Runner(HostPools& pools, Place place = Place::simulator);
   ~Runner();
 
   ScriptResult run(const std::vector<Step>& steps);
 
-  void on_transmit(Host& host, const Frame& frame) override;
-  void on_input(Host&, const Link::Arrival&) override {}
-  void on_discard(Host&, const Link::Arrival&) override {}
-  void after_input(Host&, uint32_t, uint32_t) override {}
-  void before_flush(Host&) override {}
-  void after_flush(Host&) override {}
+  /// How long it took, of the script's time.
+  uint64_t duration_ns() const { return now_ns_; }
+
+  void on_frame(const Frame& frame) override;
   void fail(std::string what) override;
 
   bool on_knock(uint32_t tag, const net::Endpoint& remote) override;
@@ -51,6 +52,7 @@ class Runner final : public Watcher, public net::FlowEvents {
   void configure(const Step& step);
   void start();
   uint64_t due_ns(const Step& step) const;
+  uint64_t patience_ns() const;
   /// Lets time pass; stops early once something was sent, when asked to.
   void advance(uint64_t until_ns, bool until_sent = false);
   void input(Frame frame);
@@ -74,7 +76,8 @@ class Runner final : public Watcher, public net::FlowEvents {
 
   HostPools& pools_;
   HostConfig config_;
-  std::unique_ptr<Host> host_;
+  const Place place_;
+  std::unique_ptr<Station> station_;
   ScriptResult result_;
   uint32_t line_ = 0;
   uint64_t now_ns_ = 0;
