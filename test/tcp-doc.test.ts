@@ -43,6 +43,13 @@ test("every test that is named exists", () => {
   expect(named.filter(({ name }) => !existing.has(name))).toEqual([]);
 });
 
+test("every script that is named exists", () => {
+  const existing = readdirSync(join(CLONE, "test", "scripts"));
+  const named = lines.flatMap((line) => [...line.matchAll(/`([\w-]+\.pkt)`/g)].map(([, name]) => name!));
+  expect(named.length).toBeGreaterThan(0);
+  expect(named.filter((name) => !existing.includes(name))).toEqual([]);
+});
+
 test("every requirement of RFC 9293's appendix B is there once", () => {
   const expected = Object.entries(REQUIREMENTS).flatMap(([kind, count]) =>
     Array.from({ length: count }, (_, index) => `${kind}-${index + 1}`),

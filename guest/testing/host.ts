@@ -23,6 +23,10 @@ export interface Command {
   readonly bytes: number;
 }
 
+const COMMAND_NAMES: Readonly<Record<number, string>> = Object.fromEntries(
+  Object.entries(layout.commandKinds).map(([name, value]) => [value, name]),
+);
+
 interface Held {
   readonly address: number;
   readonly bytes: number;
@@ -125,7 +129,7 @@ export class Host {
   private readonly options: Required<HostOptions>;
   private tickets: bigint[] = [];
 
-  constructor(wasm: Uint8Array, options: HostOptions = {}) {
+  constructor(wasm: Uint8Array | WebAssembly.Module, options: HostOptions = {}) {
     this.options = {
       listen: { main: "tcp:7" },
       vars: {},
@@ -136,7 +140,8 @@ export class Host {
       ...options,
     };
     const log = (level: string) => (text: number) => void this.logs.push(`${level}: ${this.string(text)}`);
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(wasm as BufferSource), {
+    const compiled = wasm instanceof WebAssembly.Module ? wasm : new WebAssembly.Module(wasm as BufferSource);
+    const instance = new WebAssembly.Instance(compiled, {
       weir: {
         log: (level: number, text: number, bytes: number) => {
           const name = ["debug", "info", "warn", "error"][level] ?? "?";
@@ -377,12 +382,11 @@ export class Host {
   }
 
   private execute(count: number): void {
-    const names = Object.fromEntries(Object.entries(layout.commandKinds).map(([name, value]) => [value, name]));
     const records = this.bytes(layout.commands, count * 32).slice();
     const view = new DataView(records.buffer);
     this.commands = [];
     for (let at = 0; at < records.length; at += 32) {
-      const kind = names[view.getUint8(at)] ?? "unknown";
+      const kind = COMMAND_NAMES[view.getUint8(at)] ?? "unknown";
       const flags = view.getUint8(at + 1);
       const handle = view.getBigUint64(at + 8, true);
       const address = view.getUint32(at + 16, true);

@@ -5,17 +5,15 @@
 #include <string>
 #include <vector>
 
+#include "fuzz/harness.h"
 #include "sim/packet.h"
 
 namespace {
 
-using Bytes = std::vector<uint8_t>;
+using weir::fuzz::Bytes;
+using weir::fuzz::operator+;
+using weir::fuzz::Way;
 using weir::sim::Segment;
-
-Bytes operator+(Bytes left, const Bytes& right) {
-  left.insert(left.end(), right.begin(), right.end());
-  return left;
-}
 
 /// A frame as the target reads it.
 Bytes record(const Bytes& frame, uint8_t flags = 1) {
@@ -25,69 +23,29 @@ Bytes record(const Bytes& frame, uint8_t flags = 1) {
 
 Segment segment(uint8_t flags, bool v6 = false) {
   Segment result;
-  result.source_link = {2, 0, 0, 0, 0, 2};
-  result.destination_link = {2, 0, 0, 0, 0, 1};
-  result.source = weir::net::Address::v4(0x0a000002);
-  result.destination = weir::net::Address::v4(0x0a000001);
-  if (v6) {
-    result.source = result.destination = {};
-    result.source.bytes[0] = result.destination.bytes[0] = 0xfe;
-    result.source.bytes[1] = result.destination.bytes[1] = 0x80;
-    result.source.bytes[15] = 2;
-    result.destination.bytes[15] = 1;
-  }
-  result.source_port = 40000;
-  result.destination_port = 80;
+  result.source_link = weir::fuzz::kPeerLink;
+  result.destination_link = weir::fuzz::kOwnLink;
+  result.source = v6 ? weir::fuzz::kPeerV6 : weir::fuzz::kPeer;
+  result.destination = v6 ? weir::fuzz::kOwnV6 : weir::fuzz::kOwn;
+  result.source_port = weir::fuzz::kPeerPort;
+  result.destination_port = weir::fuzz::kTcpPort;
   result.sequence = 1000;
   result.window = 5000;
   result.flags = flags;
   return result;
 }
 
-/// An IPv4 packet of another protocol in a frame.
+constexpr Way kWay = {weir::fuzz::kPeerLink, weir::fuzz::kOwnLink, weir::fuzz::kPeer,
+                      weir::fuzz::kOwn};
+constexpr Way kWayV6 = {weir::fuzz::kPeerLink, weir::fuzz::kOwnLink, weir::fuzz::kPeerV6,
+                        weir::fuzz::kOwnV6};
+
 Bytes ipv4(uint8_t protocol, const Bytes& payload, uint16_t fragment = 0) {
-  const auto total = static_cast<uint16_t>(20 + payload.size());
-  return Bytes{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0} +
-         Bytes{0x45,
-               0,
-               static_cast<uint8_t>(total >> 8),
-               static_cast<uint8_t>(total),
-               1,
-               2,
-               static_cast<uint8_t>(fragment >> 8),
-               static_cast<uint8_t>(fragment),
-               64,
-               protocol,
-               0,
-               0,
-               10,
-               0,
-               0,
-               2,
-               10,
-               0,
-               0,
-               1} +
-         payload;
+  return weir::fuzz::ipv4_frame(kWay, protocol, payload, {.fragment = fragment});
 }
 
-/// An IPv6 packet between link-local addresses.
 Bytes ipv6(uint8_t next_header, const Bytes& payload, uint8_t hop_limit = 255) {
-  Bytes source(16), destination(16);
-  source[0] = destination[0] = 0xfe;
-  source[1] = destination[1] = 0x80;
-  source[15] = 2;
-  destination[15] = 1;
-  return Bytes{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x86, 0xdd} +
-         Bytes{0x60,
-               0,
-               0,
-               0,
-               static_cast<uint8_t>(payload.size() >> 8),
-               static_cast<uint8_t>(payload.size()),
-               next_header,
-               hop_limit} +
-         source + destination + payload;
+  return weir::fuzz::ipv6_frame(kWayV6, next_header, payload, hop_limit);
 }
 
 std::vector<Bytes> frames() {
@@ -144,27 +102,25 @@ std::vector<Bytes> inputs(const std::string& target) {
             {2, 0},
             {3, 255, 1},
             {0, 2, 4, 1, 1}};
-  if (target == "segments") {
-    std::vector<Bytes> all;
-    for (int i = 0; i < 8; i++) {
-      Bytes bytes;
-      for (int byte = 0; byte < 200; byte++)
-        bytes.push_back(static_cast<uint8_t>(byte * (2 * i + 1) * 37 + (byte >> 3) * 11));
-      all.push_back(bytes);
-    }
-    return all;
+  // What the others read are choices: any bytes are some.
+  std::vector<Bytes> all;
+  for (int i = 0; i < 8; i++) {
+    Bytes bytes;
+    for (int byte = 0; byte < 200; byte++)
+      bytes.push_back(static_cast<uint8_t>(byte * (2 * i + 1) * 37 + (byte >> 3) * 11));
+    all.push_back(bytes);
   }
-  return {};
+  return all;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::vector<Bytes> all = argc == 3 ? inputs(argv[1]) : std::vector<Bytes>();
-  if (all.empty()) {
-    std::fprintf(stderr, "usage: fuzz_corpus frame|segments|options FOLDER\n");
+  if (argc != 3) {
+    std::fprintf(stderr, "usage: fuzz_corpus TARGET FOLDER\n");
     return 2;
   }
+  const std::vector<Bytes> all = inputs(argv[1]);
   std::filesystem::create_directories(argv[2]);
   for (size_t i = 0; i < all.size(); i++) {
     std::ofstream file(std::string(argv[2]) + "/seed-" + std::to_string(i), std::ios::binary);

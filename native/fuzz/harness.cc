@@ -1,5 +1,6 @@
 #include "fuzz/harness.h"
 
+#include <rte_mbuf.h>
 #include <sys/prctl.h>
 
 #include <algorithm>
@@ -8,16 +9,11 @@
 #include <cstring>
 
 #include "base/eal.h"
-#include "net/checksum.h"
 #include "net/tcp/connection.h"
 
 namespace weir::fuzz {
 namespace {
 
-const sim::LinkAddress kOwnLink = {0x02, 0, 0, 0, 0, 0x01};
-const sim::LinkAddress kPeerLink = {0x02, 0, 0, 0, 0, 0x02};
-constexpr uint32_t kOwn = 0x0a000001;
-constexpr uint32_t kPeer = 0x0a000002;
 constexpr uint32_t kSentPerReceived = 4;
 /// RFC 6298 section 2.5 lets a time-out have a maximum of a minute; twice that.
 constexpr uint64_t kLongestTimerUs = 120'000'000;
@@ -37,61 +33,13 @@ sim::HostPools& pools() {
   return *all;
 }
 
-void store16(uint8_t* at, uint16_t value) { std::memcpy(at, &value, 2); }
+}  // namespace
 
-/// Writes the checksums that would be right, as far as headers are where they should be.
-void repair_checksums(std::vector<uint8_t>& frame) {
-  if (frame.size() < 14 + 20) return;
-  uint8_t* ip = frame.data() + 14;
-  const size_t room = frame.size() - 14;
-  net::Address source, destination;
-  uint8_t protocol = 0;
-  size_t header = 0, total = 0;
-  if (frame[12] == 0x08 && frame[13] == 0x00) {
-    header = (ip[0] & 15u) * 4;
-    total = static_cast<size_t>(ip[2] << 8 | ip[3]);
-    if (header < 20 || header > room || total < header || total > room) return;
-    store16(ip + 10, 0);
-    store16(ip + 10, net::checksum_finish(net::checksum_add(0, ip, header)));
-    // The transport checksum of a fragment is over more than is here.
-    if (((ip[6] << 8 | ip[7]) & 0x3fff) != 0) return;
-    protocol = ip[9];
-    source =
-        net::Address::v4(static_cast<uint32_t>(ip[12] << 24 | ip[13] << 16 | ip[14] << 8) | ip[15]);
-    destination =
-        net::Address::v4(static_cast<uint32_t>(ip[16] << 24 | ip[17] << 16 | ip[18] << 8) | ip[19]);
-  } else if (frame[12] == 0x86 && frame[13] == 0xdd && room >= 40) {
-    header = 40;
-    total = 40 + static_cast<size_t>(ip[4] << 8 | ip[5]);
-    if (total > room) return;
-    protocol = ip[6];
-    std::memcpy(source.bytes.data(), ip + 8, 16);
-    std::memcpy(destination.bytes.data(), ip + 24, 16);
-  } else {
-    return;
-  }
-  const size_t bytes = total - header;
-  const size_t at = protocol == 6                     ? 16
-                    : protocol == 17                  ? 6
-                    : protocol == 1 || protocol == 58 ? 2
-                                                      : 0;
-  if (at == 0 || bytes < at + 2) return;
-  uint8_t* transport = ip + header;
-  store16(transport + at, 0);
-  const net::ChecksumSum pseudo = protocol == 1
-                                      ? 0
-                                      : net::checksum_pseudo_header(source, destination, protocol,
-                                                                    static_cast<uint32_t>(bytes));
-  store16(transport + at, net::checksum_finish(net::checksum_add(pseudo, transport, bytes)));
-}
-
-sim::HostConfig config() {
+sim::HostConfig default_config() {
   sim::HostConfig config;
   net::StackConfig& stack = config.stack;
   stack.link_address = kOwnLink;
-  net::Address link_local;
-  link_local.bytes = {0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
-  stack.addresses = {{net::Address::v4(kOwn), 24}, {link_local, 64}};
+  stack.addresses = {{kOwn, 24}, {kOwnV6, 64}};
   stack.routes = {net::Route::default_through(net::Address::v4(0x0a0000fe))};
   stack.accept_router_advertisements = true;
   stack.duplicate_address_probes = 0;
@@ -114,15 +62,14 @@ sim::HostConfig config() {
   return config;
 }
 
-}  // namespace
-
 void give_up(const char* what) {
   std::fprintf(stderr, "weir fuzz: %s\n", what);
   std::abort();
 }
 
-Harness::Harness() {
-  host_ = std::make_unique<sim::Host>(0, config(), pools(), *this, sim::Random(1));
+Harness::Harness(sim::HostConfig config) {
+  config.address_events = this;
+  host_ = std::make_unique<sim::Host>(0, config, pools(), *this, sim::Random(1));
   host_->set_handler(*this);
   if (!host_->stack().tcp_listen(kTcpPort, *this, 1) ||
       !host_->stack().udp_bind(kUdpPort, *this, 2))
@@ -161,8 +108,8 @@ sim::Segment Harness::from_peer() const {
   sim::Segment segment;
   segment.source_link = kPeerLink;
   segment.destination_link = kOwnLink;
-  segment.source = net::Address::v4(kPeer);
-  segment.destination = net::Address::v4(kOwn);
+  segment.source = kPeer;
+  segment.destination = kOwn;
   segment.source_port = kPeerPort;
   segment.destination_port = kTcpPort;
   segment.window = 65535;
@@ -192,16 +139,49 @@ void Harness::on_transmit(sim::Host&, const sim::Frame& frame) {
     segment.payload = {};
     last_sent_ = segment;
   }
-  // The peer answers for its link address at once.
-  if (frame.size() < 42 || frame[12] != 0x08 || frame[13] != 0x06 || frame[21] != 1) return;
-  std::vector<uint8_t> answer(frame.begin(), frame.end());
-  std::copy(kOwnLink.begin(), kOwnLink.end(), answer.begin());
-  std::copy(kPeerLink.begin(), kPeerLink.end(), answer.begin() + 6);
-  answer[21] = 2;
-  std::copy(kPeerLink.begin(), kPeerLink.end(), answer.begin() + 22);
-  std::copy_n(frame.begin() + 38, 4, answer.begin() + 28);
-  std::copy_n(frame.begin() + 22, 10, answer.begin() + 32);
+  if (answers_for_neighbors) answer_for_neighbors(frame);
+}
+
+/// Whoever is asked for a link address has the peer's.
+void Harness::answer_for_neighbors(const sim::Frame& frame) {
+  PacketView packet;
+  if (frame.size() >= 42 && frame[12] == 0x08 && frame[13] == 0x06) {
+    const auto address = [&](size_t at) {
+      return net::Address::v4(static_cast<uint32_t>(frame[at]) << 24 |
+                              static_cast<uint32_t>(frame[at + 1]) << 16 |
+                              static_cast<uint32_t>(frame[at + 2]) << 8 | frame[at + 3]);
+    };
+    const net::Address asking = address(28), target = address(38);
+    // Who asks for its own address, or has none, wants no answer (RFC 5227).
+    if (frame[21] != 1 || asking == target || asking.is_unspecified()) return;
+    host_->arrive({.frame = arp_frame({kPeerLink, kOwnLink, target, asking}, 2)});
+    return;
+  }
+  constexpr uint8_t kIcmpV6 = 58, kSolicitation = 135, kAdvertisement = 136;
+  if (!read_packet(frame, packet) || packet.protocol != kIcmpV6 || packet.payload.size() < 24 ||
+      packet.payload[0] != kSolicitation || packet.source.is_unspecified())
+    return;
+  const net::Address target = net::Address::v6(&packet.payload[8]);
+  Bytes answer =
+      ipv6_frame({kPeerLink, kOwnLink, target, packet.source}, kIcmpV6,
+                 icmp(kAdvertisement, 0,
+                      Bytes{0x60, 0, 0, 0} + address_bytes(target) + Bytes{2, 1, 2, 0, 0, 0, 0, 2}),
+                 255);
+  repair_checksums(answer);
   host_->arrive({.frame = std::move(answer)});
+}
+
+Bytes Harness::bytes_of(const net::Payload& payload) {
+  Bytes copy(payload.length_bytes);
+  const void* bytes =
+      rte_pktmbuf_read(payload.head, payload.offset_bytes, payload.length_bytes, copy.data());
+  if (bytes == nullptr) give_up("a payload lies outside its buffers");
+  if (bytes != copy.data() && !copy.empty()) std::memcpy(copy.data(), bytes, copy.size());
+  return copy;
+}
+
+uint32_t Harness::frames_in_use() {
+  return sim::HostPools::kBuffers - pools().frames->free_count();
 }
 
 void Harness::after_input(sim::Host&, uint32_t received, uint32_t sent) {

@@ -44,8 +44,12 @@ Host::Host(uint32_t index, const HostConfig& config, HostPools& pools, Watcher& 
       watcher_(watcher),
       random_(random),
       stack_random_(config.stack_seed) {
-  const net::Environment environment{*this, stack_random_, counters_, pools_.headers->get(),
-                                     pools_.frames->get()};
+  const net::Environment environment{*this,
+                                     stack_random_,
+                                     counters_,
+                                     pools_.headers->get(),
+                                     pools_.frames->get(),
+                                     config_.address_events};
   stack_ = std::make_unique<net::Stack>(config_.stack, environment);
   stack_->set_now(clock_us(0));
 }

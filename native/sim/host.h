@@ -48,6 +48,8 @@ struct HostConfig {
   uint64_t stall_one_in = 200;
   /// How long the port holds on to frames that were sent.
   uint64_t transmit_hold_ns = 0;
+  /// Told what becomes of the stack's addresses; nullptr for nobody.
+  net::AddressEvents* address_events = nullptr;
 };
 
 /// What runs on a host.

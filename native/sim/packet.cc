@@ -284,6 +284,36 @@ std::vector<Frame> cut(const Segment& segment, uint32_t segment_bytes) {
   return frames;
 }
 
+Frame encode_packet(const Segment& way, uint8_t protocol, std::span<const uint8_t> payload) {
+  size_t offset = 0;
+  Frame frame = begin_frame(way.source_link, way.destination_link, way.source, way.destination,
+                            protocol, way.ecn, way.hop_limit, payload.size(), offset);
+  std::copy(payload.begin(), payload.end(), frame.begin() + static_cast<ptrdiff_t>(offset));
+  write_checksums(frame);
+  return frame;
+}
+
+void write_checksums(Frame& frame) {
+  uint8_t* ip = frame.data() + kEthernetBytes;
+  if (frame.size() >= kEthernetBytes + kIpv4Bytes && get16(frame.data() + 12) == kTypeIpv4) {
+    put16(ip + 10, 0);
+    put16(ip + 10, Checksum().add({ip, (ip[0] & 15u) * 4}).finish());
+  }
+  Transport transport;
+  if (!find_transport(frame, transport)) return;
+  const uint8_t protocol = transport.protocol;
+  const bool has_pseudo_header = protocol == kProtocolTcp || protocol == kProtocolIcmpv6;
+  if (!has_pseudo_header && protocol != kProtocolIcmp) return;
+  uint8_t* at = frame.data() + transport.offset_bytes;
+  const uint32_t place = protocol == kProtocolTcp ? 16 : 2;
+  if (transport.length_bytes < place + 2) return;
+  put16(at + place, 0);
+  Checksum sum = has_pseudo_header ? pseudo_header(transport.source, transport.destination,
+                                                   protocol, transport.length_bytes)
+                                   : Checksum();
+  put16(at + place, sum.add({at, transport.length_bytes}).finish());
+}
+
 uint32_t packet_bytes(std::span<const uint8_t> frame) {
   if (frame.size() < kEthernetBytes + kIpv4Bytes) return 0;
   const uint8_t* ip = frame.data() + kEthernetBytes;

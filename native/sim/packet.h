@@ -91,6 +91,13 @@ Frame encode(const Segment& segment);
 /// with the first (RFC 3168 section 6.1.2).
 std::vector<Frame> cut(const Segment& segment, uint32_t segment_bytes);
 
+/// A packet of any protocol around `payload`, with the link and IP addresses and the hop limit of
+/// `way`. Checksums of ICMP and TCP are written, others are not.
+Frame encode_packet(const Segment& way, uint8_t protocol, std::span<const uint8_t> payload);
+
+/// Writes the checksums of a packet anew: those of an IPv4 header, ICMP and TCP.
+void write_checksums(Frame& frame);
+
 /// Length of the IP packet in a frame by its own header, bytes; 0 where it is neither IPv4 nor
 /// IPv6.
 uint32_t packet_bytes(std::span<const uint8_t> frame);

@@ -161,4 +161,15 @@ ceilings.memory_mib = 256
   it.each(TABLE)("says everything about %s", (_, text, expected) => {
     expect(mistakes(text)).toEqual(expected);
   });
+
+  it("says it plainly when tables stand where texts should be", () => {
+    const keys = ["addresses", "gateways", "name_servers"];
+    expect(mistakes(`[[port]]\n${keys.map((key) => `${key} = [{}]\n`).join("")}kernel_address = {}\n`)).toEqual([
+      'host.toml:2:14: "addresses" must be a string, not a table',
+      'host.toml:3:13: "gateways" must be a string, not a table',
+      'host.toml:4:17: "name_servers" must be a string, not a table',
+      'host.toml:5:18: "kernel_address" must be a string, not a table',
+    ]);
+    expect(mistakes('[[port]]\nname = {}\n[[tenant]]\nlisten = [{}, "lan tcp 80"]\n[[tenant]]\n')).not.toEqual([]);
+  });
 });

@@ -16,6 +16,12 @@ const MAX_NAME_SERVERS = 3;
 
 const absolutePath = z.string().regex(/^\/[^\0]*$/, "must be an absolute path");
 
+/** The strings of an array and where they stand. What else is in it is said by the schema. */
+function stringsOf(value: unknown): [number, string][] {
+  if (!Array.isArray(value)) return [];
+  return [...value.entries()].filter((entry): entry is [number, string] => typeof entry[1] === "string");
+}
+
 /** An array that is to have one entry for now. Not by max(): beyond it zod looks at nothing else. */
 const single = <T extends z.ZodType>(element: T, message: string) =>
   z.array(element).superRefine(
@@ -59,19 +65,19 @@ function checkNeighbors(
   bad: (path: (string | number)[], message: string) => void,
 ): void {
   const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
-  const own = list(entry.addresses)
-    .map((text) => parseNetwork(String(text)))
-    .filter((each): each is IpNetwork => each !== undefined);
+  const own = stringsOf(entry.addresses)
+    .map(([index, text]) => ({ index, network: parseNetwork(text) }))
+    .filter((each): each is { index: number; network: IpNetwork } => each.network !== undefined);
   const learns = { 4: entry.dhcp === true, 6: entry.accept_ra === true };
-  for (const [index, each] of own.entries()) {
-    const same = own.findIndex((other) => other.family === each.family && other.value === each.value);
-    if (same < index) bad(["addresses", index], `the address ${each.text} is there twice`);
+  for (const [at, { index, network: each }] of own.entries()) {
+    const same = own.findIndex(({ network }) => network.family === each.family && network.value === each.value);
+    if (same < at) bad(["addresses", index], `the address ${each.text} is there twice`);
   }
   const problemOf = (text: string, family: 4 | 6 | undefined, what: string): string | undefined => {
     const neighbor = parseAddress(text);
     if (neighbor === undefined) return `"${text}" is not an IP address`;
     if (family !== undefined && neighbor.family !== family) return `${what} ${text} is of the other address family`;
-    const same = own.filter((each) => each.family === neighbor.family);
+    const same = own.map((each) => each.network).filter((each) => each.family === neighbor.family);
     if (same.some((each) => each.value === neighbor.value)) return `${what} is weir's own address`;
     if (learns[neighbor.family] || same.some((each) => inNetwork(neighbor, each))) return undefined;
     if (isLinkLocal(neighbor) && same.length > 0) return undefined;
@@ -84,8 +90,8 @@ function checkNeighbors(
     if (problem !== undefined) bad(path, problem);
   };
   const families = new Set<number | undefined>();
-  for (const [index, text] of list(entry.gateways).entries()) {
-    const family = parseAddress(String(text))?.family;
+  for (const [index, text] of stringsOf(entry.gateways)) {
+    const family = parseAddress(text)?.family;
     if (family !== undefined && families.has(family)) {
       bad(
         ["gateways", index],
@@ -93,7 +99,7 @@ function checkNeighbors(
       );
     }
     families.add(family);
-    checkNeighbor(String(text), undefined, ["gateways", index], "the gateway");
+    checkNeighbor(text, undefined, ["gateways", index], "the gateway");
   }
   for (const [index, value] of list(entry.routes).entries()) {
     const { to, via } = (value ?? {}) as { to?: unknown; via?: unknown };
@@ -158,18 +164,20 @@ const port = z
     (entry, context) => {
       const bad = (path: (string | number)[], message: string) => context.addIssue({ code: "custom", path, message });
       checkNeighbors(entry ?? {}, bad);
-      for (const [index, text] of Array.isArray(entry?.name_servers) ? entry.name_servers.entries() : []) {
-        if (parseAddress(String(text)) === undefined) bad(["name_servers", index], `"${text}" is not an IP address`);
+      for (const [index, text] of stringsOf(entry?.name_servers)) {
+        if (parseAddress(text) === undefined) bad(["name_servers", index], `"${text}" is not an IP address`);
       }
-      const own = (Array.isArray(entry?.addresses) ? entry.addresses : []).map((text) => parseNetwork(String(text)));
-      if (own.length === 0 && entry?.dhcp !== true && entry?.accept_ra !== true) {
+      const own = stringsOf(entry?.addresses).map(([, text]) => parseNetwork(text));
+      const hasAddresses = Array.isArray(entry?.addresses) && entry.addresses.length > 0;
+      if (!hasAddresses && entry?.dhcp !== true && entry?.accept_ra !== true) {
         bad(["addresses"], "at least one address is needed\nor dhcp = true, or accept_ra = true");
       }
       for (const [key, family] of [
         ["kernel_address", 4],
         ["kernel_address_v6", 6],
       ] as const) {
-        const kernel = parseNetwork(String(entry?.[key]));
+        const text: unknown = entry?.[key];
+        const kernel = typeof text === "string" ? parseNetwork(text) : undefined;
         if (kernel === undefined) continue;
         if (kernel.family !== family) bad([key], `is not an IPv${family} address`);
         const same = own.filter((each) => each?.family === family);
@@ -272,15 +280,19 @@ export const hostConfigSchema = z
   })
   .superRefine(
     (config, context) => {
-      const ports = Array.isArray(config?.port) ? config.port.map((entry) => entry?.name ?? "lan") : ["lan"];
+      const ports = Array.isArray(config?.port)
+        ? config.port.map((entry) => entry?.name ?? "lan").filter((name) => typeof name === "string")
+        : ["lan"];
       const names = new Set<string>();
       for (const [index, entry] of Array.isArray(config?.tenant) ? config.tenant.entries() : []) {
         const bad = (path: (string | number)[], message: string) =>
           context.addIssue({ code: "custom", path: ["tenant", index, ...path], message });
-        if (names.has(entry?.name)) bad(["name"], `a [[tenant]] before has the name "${entry.name}" too`);
-        names.add(entry?.name);
-        for (const [at, text] of Array.isArray(entry?.listen) ? entry.listen.entries() : []) {
-          const grant = parseGrant(String(text));
+        if (typeof entry?.name === "string") {
+          if (names.has(entry.name)) bad(["name"], `a [[tenant]] before has the name "${entry.name}" too`);
+          names.add(entry.name);
+        }
+        for (const [at, text] of stringsOf(entry?.listen)) {
+          const grant = parseGrant(text);
           if (typeof grant !== "string" && !ports.includes(grant.port)) {
             bad(["listen", at], `there is no [[port]] with the name "${grant.port}"\npossible: ${ports.join(", ")}`);
           }

@@ -159,6 +159,32 @@ describe("a wrong weir.toml", () => {
     ]);
   });
 
+  it("is refused when tables stand where texts should be", () => {
+    expect(mistakes(() => parseManifest('name = "a"\n[[vars]]\n[[listen]]\nhttp = 80\nname = {}\n'))).toEqual([
+      'weir.toml:2:3: "vars" must be a table, not an array',
+      'weir.toml:5:8: "name" must be a string, not a table',
+    ]);
+    expect(mistakes(() => parseManifest('name = "a"\nvars.A = {}\n[[connect]]\nto.a = 1\n'))).toEqual([
+      'weir.toml:2:10: "A" must be a string, not a table',
+      'weir.toml:4:1: "to" must be a string, not a table',
+    ]);
+  });
+
+  it.each([
+    ["arrays", `name = "a"\nx = ${"[".repeat(4_000)}${"]".repeat(4_000)}`],
+    ["tables", `name = "a"\nx = ${"{a=".repeat(4_000)}1${"}".repeat(4_000)}`],
+    ["keys", `name = "a"\n${"a.".repeat(4_000)}b = 1`],
+    ["headers", `name = "a"\n[${"a.".repeat(4_000)}b]`],
+  ])("is refused when %s are nested deeply", (_, text) => {
+    expect(mistakes(() => parseManifest(text)).join("\n")).toMatch(/^weir\.toml:[12]:\d+: nested more than 16 deep$/m);
+  });
+
+  it("is refused when it is long", () => {
+    expect(mistakes(() => parseManifest("#".repeat((1 << 20) + 1)))).toEqual([
+      "weir.toml:1:1: longer than 1048576 characters",
+    ]);
+  });
+
   it("leaves the prototype of objects alone", () => {
     mistakes(() => parseManifest("__proto__.polluted = 1\n[constructor.prototype]\nx = 1"));
     expect(({} as { polluted?: unknown }).polluted).toBeUndefined();

@@ -158,11 +158,16 @@ function crossChecks(manifest: Manifest): { path: (string | number)[]; message: 
     const message = `listens, connects and vars are ${records} together; at most ${MAX_CONFIG_RECORDS} are possible`;
     found.push({ path: ["vars"], message });
   }
-  const bytes = configBytes(records, [
-    ...asArray(manifest?.listen).flatMap((entry) => [String(entry?.name), "http:65535"]),
-    ...asArray(manifest?.connect).map((entry) => String(entry?.to)),
-    ...vars.flatMap(([key, value]) => [key, String(value)]),
-  ]);
+  // What is no string is said by the schema, and takes no room.
+  const texts: readonly unknown[] = [
+    ...asArray(manifest?.listen).flatMap((entry) => [entry?.name, "http:65535"]),
+    ...asArray(manifest?.connect).map((entry) => entry?.to),
+    ...vars.flat(),
+  ];
+  const bytes = configBytes(
+    records,
+    texts.filter((text) => typeof text === "string"),
+  );
   if (bytes > MAX_CONFIG_BYTES) {
     const message = `names and values take ${bytes} bytes; at most ${MAX_CONFIG_BYTES} are possible`;
     found.push({ path: ["vars"], message: `${message}\nbuild large data into the handler` });

@@ -22,6 +22,11 @@ export interface TomlDocument {
 }
 
 type Table = Record<string, unknown>;
+/** Longest file, characters: a thousand tenants with fifty grants each. Reading that takes seconds. */
+const MAX_TEXT_CHARACTERS = 1 << 20;
+/** How deep keys, tables and arrays may be nested. */
+const MAX_DEPTH = 16;
+const TOO_DEEP = `nested more than ${MAX_DEPTH} deep`;
 const START: Place = { line: 1, column: 1 };
 /** Without a prototype: a key like "constructor" is then a key and nothing more. */
 const newTable = (): Table => Object.create(null) as Table;
@@ -51,6 +56,7 @@ class Reader {
   }
 
   private readTable(node: AST.TOMLTable): void {
+    if (this.isTooDeep(node.resolvedKey.length, node.key)) return;
     let at: unknown = this.value;
     const path: (string | number)[] = [];
     let part = 0;
@@ -75,6 +81,7 @@ class Reader {
   }
 
   private readKeyValue(node: AST.TOMLKeyValue, base: Path, table: Table): void {
+    if (this.isTooDeep(base.length + node.key.keys.length, node.key)) return;
     const path = [...base];
     let at = table;
     for (const [index, key] of node.key.keys.entries()) {
@@ -92,6 +99,7 @@ class Reader {
   }
 
   private readValue(node: AST.TOMLContentNode, path: Path): unknown {
+    if (this.isTooDeep(path.length, node)) return undefined;
     this.values.set(pathKey(path), toPlace(node.loc.start));
     switch (node.type) {
       case "TOMLArray":
@@ -111,6 +119,12 @@ class Reader {
     if (overwrite || !this.keys.has(key)) this.keys.set(key, toPlace(start));
   }
 
+  private isTooDeep(depth: number, node: { loc: { start: { line: number; column: number } } }): boolean {
+    if (depth <= MAX_DEPTH) return false;
+    this.problems.push({ file: this.file, ...toPlace(node.loc.start), message: TOO_DEEP, hint: "" });
+    return true;
+  }
+
   /** What copies these tables would set a prototype by this key. */
   private allowed(name: string, node: AST.TOMLBare | AST.TOMLQuoted): boolean {
     if (name !== "__proto__") return true;
@@ -124,10 +138,18 @@ const toPlace = (start: { line: number; column: number }): Place => ({ line: sta
 
 /** Parses `text`. Throws ConfigError with the place when it is not TOML. `file` is only named in messages. */
 export function readToml(text: string, file: string): TomlDocument {
+  if (text.length > MAX_TEXT_CHARACTERS) {
+    const message = `longer than ${MAX_TEXT_CHARACTERS} characters`;
+    throw new ConfigError([{ file, line: 1, column: 1, message, hint: "" }]);
+  }
   let program: AST.TOMLProgram;
   try {
     program = parseTOML(text, { tomlVersion: "1.0" });
   } catch (error) {
+    // The parser calls itself for what is nested, until the stack ends.
+    if (error instanceof RangeError) {
+      throw new ConfigError([{ file, line: 1, column: 1, message: TOO_DEEP, hint: "" }]);
+    }
     if (!(error instanceof ParseError)) throw error;
     const place = { line: error.lineNumber, column: error.column + 1 };
     throw new ConfigError([{ file, ...place, message: `not valid TOML: ${error.message}`, hint: "" }]);

@@ -14,6 +14,9 @@ export const NATIVE_BUILD = join(NATIVE_FOLDER, "build");
 /** The simulator and what belongs to it: built without the engine. */
 export const NATIVE_BUILD_SIM = join(NATIVE_FOLDER, "build-sim");
 export const NATIVE_BUILD_FUZZ = join(NATIVE_FOLDER, "build-fuzz");
+/** Fuzz targets: the crate of the one in Rust, and those in JavaScript. */
+export const FUZZ_CRATE = join(NATIVE_FOLDER, "fuzz", "modules");
+export const FUZZ_SCRIPTS = join(ROOT, "test", "fuzz");
 export const NATIVE_BUILD_ASAN = join(NATIVE_FOLDER, "build-asan");
 export const ENGINE_CRATE = join(NATIVE_FOLDER, "wasmtime");
 

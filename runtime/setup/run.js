@@ -27,7 +27,7 @@ const { command, args } = parsed;
 
 let context;
 try {
-  context = await setUp(command);
+  context = await setUp(command, { args });
 } catch (error) {
   process.stderr.write(`${describeFailure(error)}\n`);
   process.exit(1);
@@ -38,7 +38,7 @@ const programs = {
   bench: () => runForeground([join(ROOT, "bench", "run.js"), ...args], context.env, lifetime),
   sim: () => runSimulator(context, args),
   script: () => runScripts(args),
-  fuzz: () => runFuzzer(args, lifetime),
+  fuzz: () => runFuzzer(context, args, lifetime),
   link: () => runLink(args, lifetime),
 };
 process.exit(await programs[command]());

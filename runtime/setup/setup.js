@@ -4,12 +4,13 @@ import { acquireLock } from "./lock.js";
 import { STATE_FOLDER } from "./paths.js";
 import { formatDuration, Report, SetupError } from "./report.js";
 import { engine } from "./steps/engine.js";
+import { moduleFuzzer } from "./steps/module-fuzzer.js";
 import { native } from "./steps/native.js";
 import { node } from "./steps/node.js";
 import { npm } from "./steps/npm.js";
 import { packages } from "./steps/packages.js";
 import { rust } from "./steps/rust.js";
-import { fuzzers, simulator } from "./steps/simulator.js";
+import { fuzzers, scriptFuzzer, simulator } from "./steps/simulator.js";
 import { typescript } from "./steps/typescript.js";
 
 /** In the order in which one needs another. `npm install` is the only set-up that asks for the network every time. */
@@ -21,6 +22,18 @@ const STEPS_OF = {
   link: [node, packages, simulator],
   fuzz: [node, packages, fuzzers],
 };
+/** Some fuzz targets are not of the stack. */
+const STEPS_OF_TARGET = {
+  modules: [node, packages, rust, npm, typescript, moduleFuzzer],
+  config: [node, packages, npm, typescript, scriptFuzzer],
+  http: [node, packages, npm, typescript, scriptFuzzer],
+};
+
+/** The steps that a command with these arguments needs. */
+export function stepsFor(command, args = []) {
+  const target = command === "fuzz" ? args.find((arg) => Object.hasOwn(STEPS_OF_TARGET, arg)) : undefined;
+  return STEPS_OF_TARGET[target] ?? STEPS_OF[command] ?? STEPS;
+}
 
 /** Brings one step to its end; an error gets the step's name. */
 async function bring(step, context, report) {
@@ -38,10 +51,10 @@ async function bring(step, context, report) {
 }
 
 /**
- * Sets up what `command` (as in arguments.js) needs. Returns the context that the steps filled: env for further
+ * Sets up what `command` (as in arguments.js) needs with its `args`. Returns the context that the steps filled: env for further
  * programs, engine (folder). Throws a SetupError that names step, log and advice.
  */
-export async function setUp(command, { env = process.env, report = new Report() } = {}) {
+export async function setUp(command, { args = [], env = process.env, report = new Report() } = {}) {
   const startedMs = performance.now();
   const context = { command, env: { ...env }, rustVersion: "", engine: "" };
   const release = await acquireLock(join(STATE_FOLDER, "setup.lock"), () =>
@@ -49,7 +62,7 @@ export async function setUp(command, { env = process.env, report = new Report() 
   );
   let mended = 0;
   try {
-    for (const step of STEPS_OF[command] ?? STEPS) if (await bring(step, context, report)) mended++;
+    for (const step of stepsFor(command, args)) if (await bring(step, context, report)) mended++;
   } finally {
     await release();
   }

@@ -7,7 +7,7 @@ import { parseArguments } from "./arguments.js";
 import { packagesFor } from "./packages.js";
 import { cacheFolder } from "./paths.js";
 import { formatDuration, Report, SetupError } from "./report.js";
-import { describeFailure } from "./setup.js";
+import { describeFailure, stepsFor } from "./setup.js";
 import { execute, mustExecute, withoutNpm } from "./shell.js";
 import { filesBelow, hashContents, hashState, isStamped, stamp, unstamp } from "./stamp.js";
 import { BuildFollower, toPrune } from "./steps/engine.js";
@@ -176,4 +176,12 @@ test("a program that does not exist is a failure, and lines are handed on one by
   const lines = [];
   await execute("printf", ["a\\nb\\nc"], { onLine: (line) => lines.push(line) });
   expect(lines).toEqual(["a", "b", "c"]);
+});
+
+test("a fuzz target is set up with what it is made of", () => {
+  const names = (args) => stepsFor("fuzz", args).map((step) => step.name);
+  expect(names(["dns", "--seconds", "5"])).toEqual(["node", "packages", "fuzzers"]);
+  expect(names(["--seconds", "5", "modules"])).toContain("module-fuzzer");
+  expect(names(["http"])).toEqual(["node", "packages", "npm", "typescript", "script-fuzzer"]);
+  expect(stepsFor("start").map((step) => step.name)).toContain("engine");
 });

@@ -18,6 +18,11 @@ constexpr uint8_t kMaxRequests = 4;
 constexpr uint32_t kForever = UINT32_MAX;
 /// A server that leases for less makes work for nobody's good.
 constexpr uint32_t kLeastLeaseS = 60;
+/// Whatever times a server gives, a lease is not renewed before its address has been asked for on
+/// the link, which takes up to seven seconds (RFC 5227 section 2.1.1): until then it is not ours to
+/// send from.
+constexpr uint64_t kLeastHoldUs = 10 * kSecondUs;
+static_assert(kLeastHoldUs <= kLeastLeaseS * kSecondUs / 2);
 
 constexpr Address kNobody = Address::v4(0);
 constexpr Address kEverybody = Address::v4(0xffffffff);
@@ -244,11 +249,13 @@ void Client::take_lease(const Reply& reply) {
     return;
   }
   const uint64_t lease_us = lease_.lease_s * kSecondUs;
-  const uint64_t rebind_us =
-      lease_.rebind_s != 0 ? std::min(lease_.rebind_s * kSecondUs, lease_us) : lease_us / 8 * 7;
-  const uint64_t renew_us =
-      lease_.renew_s != 0 ? std::min(lease_.renew_s * kSecondUs, rebind_us) : lease_us / 2;
-  renew_at_us_ = clock_.now_us + std::min(renew_us, rebind_us);
+  const uint64_t rebind_us = lease_.rebind_s != 0
+                                 ? std::clamp(lease_.rebind_s * kSecondUs, kLeastHoldUs, lease_us)
+                                 : lease_us / 8 * 7;
+  const uint64_t renew_us = lease_.renew_s != 0
+                                ? std::clamp(lease_.renew_s * kSecondUs, kLeastHoldUs, rebind_us)
+                                : lease_us / 2;
+  renew_at_us_ = clock_.now_us + renew_us;
   rebind_at_us_ = clock_.now_us + rebind_us;
   expires_us_ = clock_.now_us + lease_us;
   next_us_ = renew_at_us_;
@@ -267,7 +274,9 @@ void Client::lose_lease() {
 }
 
 void Client::on_address_duplicate(const Address& address) {
-  if (state_ != State::bound || address != Address::v4(lease_.address)) return;
+  const bool has_lease =
+      state_ == State::bound || state_ == State::renewing || state_ == State::rebinding;
+  if (!has_lease || address != Address::v4(lease_.address)) return;
   send({.type = MessageType::decline,
         .transaction = transaction_,
         .seconds = 0,

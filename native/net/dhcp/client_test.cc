@@ -331,6 +331,31 @@ TEST_F(DhcpClientTest, DeclinesAnAddressThatAnotherHas) {
   EXPECT_EQ(option_of(sent()[0], 53), Bytes{1});
 }
 
+TEST_F(DhcpClientTest, RenewsNothingThatIsStillAskedFor) {
+  make(true);
+  advance(2 * kSecondUs);
+  answer(reply(transaction_of(sent()[0]), kLeased, lease(2)));
+  answer(reply(transaction_of(sent()[0]), kLeased, lease(5) + option32(58, 1) + option32(59, 2)));
+  while (!routing_.is_local(Address::v4(kLeased))) {
+    EXPECT_EQ(client_->state(), State::bound);
+    EXPECT_TRUE(sent().empty());
+    advance(kSecondUs / 10);
+  }
+  advance(10 * kSecondUs);
+  EXPECT_EQ(client_->state(), State::rebinding);
+}
+
+TEST_F(DhcpClientTest, DeclinesAnAddressThatTurnsOutToBeAnothersWhileItIsRenewed) {
+  bind();
+  advance(1801 * kSecondUs);
+  ASSERT_EQ(client_->state(), State::renewing);
+  sink_.clear();
+  client_->on_address_duplicate(Address::v4(kLeased));
+  EXPECT_EQ(option_of(sent()[0], 53), Bytes{4});
+  EXPECT_EQ(routing_.find(Address::v4(kLeased)), nullptr);
+  EXPECT_EQ(client_->state(), State::init);
+}
+
 TEST_F(DhcpClientTest, UsesAnAddressThatNobodyElseHas) {
   make(true);
   bind();

@@ -138,19 +138,36 @@ std::vector<OptionPattern> parse_options(const std::string& text) {
   return options;
 }
 
+/// protocol 99(8): a packet with eight bytes of it.
+void parse_protocol(const std::string& text, SegmentPattern& segment) {
+  const size_t bracket = text.find('(');
+  const uint32_t protocol = number(text.substr(0, bracket));
+  if (protocol > UINT8_MAX) throw Malformed{"\"" + text + "\" is no protocol"};
+  segment.protocol = static_cast<uint8_t>(protocol);
+  if (bracket == std::string::npos || text.back() != ')')
+    throw Malformed{"a protocol needs a length: 99(8)"};
+  segment.payload_bytes = number(text.substr(bracket + 1, text.size() - bracket - 2));
+}
+
 SegmentPattern parse_segment(std::istringstream& in) {
   SegmentPattern segment;
   std::string word;
   if (!(in >> word)) throw Malformed{"flags are missing"};
-  segment.flags = parse_flags(word);
-  if (!(in >> word)) throw Malformed{"the sequence number is missing"};
-  if (word != "*") parse_sequence(word, segment);
+  if (word == "protocol") {
+    if (!(in >> word)) throw Malformed{"the protocol is missing"};
+    parse_protocol(word, segment);
+  } else {
+    segment.flags = parse_flags(word);
+    if (!(in >> word)) throw Malformed{"the sequence number is missing"};
+    if (word != "*") parse_sequence(word, segment);
+  }
   while (in >> word) {
-    const auto value = [&] {
+    const auto text_value = [&] {
       std::string text;
       if (!(in >> text)) throw Malformed{"\"" + word + "\" needs a value"};
-      return number(text);
+      return text;
     };
+    const auto value = [&] { return number(text_value()); };
     if (word == "ack") {
       segment.acknowledgement = value();
     } else if (word == "win") {
@@ -163,6 +180,14 @@ SegmentPattern parse_segment(std::istringstream& in) {
       segment.peer_port = static_cast<uint16_t>(value());
     } else if (word == "own") {
       segment.own_port = static_cast<uint16_t>(value());
+    } else if (word == "hopopts") {
+      segment.hop_by_hop = parse_hex(text_value());
+    } else if (word == "dstopts") {
+      segment.destination = parse_hex(text_value());
+    } else if (word == "fragments") {
+      segment.fragment_bytes = value();
+      if (segment.fragment_bytes == 0 || segment.fragment_bytes % 8 != 0)
+        throw Malformed{"fragments are multiples of 8 long"};
     } else if (word == "badsum") {
       segment.bad_checksum = true;
     } else if (word[0] == '<') {
@@ -194,8 +219,8 @@ Step parse_line(const std::string& line) {
       const auto at = in.tellg();
       std::string next;
       in >> next;
-      if (step.kind == Step::Kind::inject && next == "icmp") {
-        step.kind = Step::Kind::icmp;
+      if (next == "icmp") {
+        step.kind = step.kind == Step::Kind::inject ? Step::Kind::icmp : Step::Kind::expect_icmp;
       } else {
         in.clear();
         in.seekg(at);

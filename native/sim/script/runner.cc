@@ -7,6 +7,9 @@
 
 #include "net/tcp/connection.h"
 #include "sim/scenario.h"
+#include "sim/script/tap_station.h"
+#include "sim/script/virtual_station.h"
+#include "sim/script/wire.h"
 
 namespace weir::sim::script {
 namespace {
@@ -15,8 +18,11 @@ constexpr uint64_t kMs = 1'000'000;
 constexpr uint64_t kSecond = 1000 * kMs;
 /// How long a line waits whose time is *.
 constexpr uint64_t kPatienceNs = 1000 * kSecond;
-constexpr uint32_t kOwn = 0x0a000001;
-constexpr uint32_t kPeer = 0x0a000002;
+/// In real time less is worth waiting for, and who is late is late by what the machine takes.
+constexpr uint64_t kPatienceOnTapNs = 10 * kSecond;
+constexpr uint64_t kToleranceOnTapNs = 100 * kMs;
+constexpr net::Address kOwnV6 = net::Address::v6(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+constexpr net::Address kPeerV6 = net::Address::v6(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);
 
 struct Wrong {
   std::string what;
@@ -28,22 +34,6 @@ uint32_t number(const std::vector<std::string>& words, size_t at) {
   const unsigned long long value = std::strtoull(words[at].c_str(), &end, 0);
   if (*end != '\0' || value > UINT32_MAX) throw Wrong{"\"" + words[at] + "\" is no number"};
   return static_cast<uint32_t>(value);
-}
-
-/// An answer to whoever asks for the peer's link address, or nothing.
-Frame arp_answer(const Frame& frame) {
-  if (frame.size() < 42 || frame[12] != 0x08 || frame[13] != 0x06 || frame[21] != 1) return {};
-  const LinkAddress own = link_address_of(0), peer = link_address_of(1);
-  Frame answer(42);
-  std::copy(own.begin(), own.end(), answer.begin());
-  std::copy(peer.begin(), peer.end(), answer.begin() + 6);
-  std::copy_n(frame.begin() + 12, 8, answer.begin() + 12);
-  answer[21] = 2;
-  std::copy(peer.begin(), peer.end(), answer.begin() + 22);
-  std::copy_n(frame.begin() + 38, 4, answer.begin() + 28);
-  std::copy_n(frame.begin() + 22, 10, answer.begin() + 32);
-  // Only the peer answers for itself.
-  return answer[31] == static_cast<uint8_t>(kPeer) ? answer : Frame{};
 }
 
 std::vector<uint8_t> encode(const std::vector<OptionPattern>& options, uint32_t ack_base,
@@ -90,10 +80,12 @@ std::vector<uint8_t> encode(const std::vector<OptionPattern>& options, uint32_t 
 
 }  // namespace
 
-Runner::Runner(HostPools& pools) : pools_(pools) {
+Runner::Runner(HostPools& pools, Place place) : pools_(pools), place_(place) {
+  if (place == Place::tap) tolerance_ns_ = kToleranceOnTapNs;
   net::StackConfig& stack = config_.stack;
   stack.link_address = link_address_of(0);
-  stack.addresses = {{net::Address::v4(kOwn), 24}};
+  stack.addresses = {{own_, 24}};
+  stack.duplicate_address_probes = 0;
   stack.max_connections = 64;
   stack.max_listeners = 8;
   stack.max_half_open = 32;
@@ -123,7 +115,7 @@ ScriptResult Runner::run(const std::vector<Step>& steps) {
         configure(step);
         continue;
       }
-      if (host_ == nullptr) start();
+      if (station_ == nullptr) start();
       switch (step.kind) {
         case Step::Kind::inject:
           inject(step);
@@ -133,6 +125,9 @@ ScriptResult Runner::run(const std::vector<Step>& steps) {
           break;
         case Step::Kind::icmp:
           inject_icmp(step);
+          break;
+        case Step::Kind::expect_icmp:
+          expect_icmp(step);
           break;
         case Step::Kind::call:
           call(step);
@@ -150,13 +145,9 @@ ScriptResult Runner::run(const std::vector<Step>& steps) {
       fail(wrong.what);
     }
   }
-  if (result_.failure.empty() && !sent_.empty()) {
-    Segment segment;
-    parse(sent_.front().frame, segment);
-    fail("the stack sends what nobody expects: " +
-         describe(segment, iss_[segment.destination_port], peer_isn_));
-  }
-  host_.reset();
+  if (result_.failure.empty() && !sent_.empty())
+    fail("the stack sends what nobody expects: " + describe_sent(sent_.front().frame));
+  station_.reset();
   if (!pools_.are_full()) fail("packet buffers are missing after the end");
   return result_;
 }
@@ -177,8 +168,14 @@ void Runner::configure(const Step& step) {
     stack.max_connections = value();
   else if (name == "time_wait_ms")
     stack.time_wait_ms = value();
-  else if (name == "tolerance_ms")
-    tolerance_ns_ = value() * kMs;
+  else if (name == "user_timeout_ms")
+    stack.user_timeout_ms = value();
+  else if (name == "family" && value() == 6) {
+    own_ = kOwnV6;
+    peer_ = kPeerV6;
+    stack.addresses = {{own_, 64}};
+  } else if (name == "tolerance_ms")
+    tolerance_ns_ = std::max(tolerance_ns_, value() * kMs);
   else if (name == "peer_isn")
     peer_isn_ = value();
   else if (name == "consume")
@@ -188,17 +185,19 @@ void Runner::configure(const Step& step) {
 }
 
 void Runner::start() {
-  host_ = std::make_unique<Host>(0, config_, pools_, *this, Random(1));
+  if (place_ == Place::simulator) {
+    station_ = std::make_unique<VirtualStation>(config_, pools_, *this);
+  } else {
+    std::string error;
+    station_ = TapStation::open(config_, pools_, *this, error);
+    if (station_ == nullptr) throw Wrong{error};
+  }
   // The peer is known on the link, so that its address is no part of any script.
-  const LinkAddress own = link_address_of(0), peer = link_address_of(1);
-  Frame request = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
-  request.insert(request.end(), peer.begin(), peer.end());
-  request.insert(request.end(), {0x08, 0x06, 0, 1, 8, 0, 6, 4, 0, 1});
-  request.insert(request.end(), peer.begin(), peer.end());
-  request.insert(request.end(), {10, 0, 0, static_cast<uint8_t>(kPeer)});
-  request.insert(request.end(), own.begin(), own.end());
-  request.insert(request.end(), {10, 0, 0, static_cast<uint8_t>(kOwn)});
-  input(std::move(request));
+  input(neighbor_question(peer_, link_address_of(1), own_, link_address_of(0)));
+}
+
+uint64_t Runner::patience_ns() const {
+  return place_ == Place::simulator ? kPatienceNs : kPatienceOnTapNs;
 }
 
 uint64_t Runner::due_ns(const Step& step) const {
@@ -214,19 +213,16 @@ uint64_t Runner::due_ns(const Step& step) const {
 }
 
 void Runner::advance(uint64_t until_ns, bool until_sent) {
-  while (result_.failure.empty()) {
-    if (until_sent && !sent_.empty()) return;
-    const uint64_t next_ns = host_->next_ns();
-    if (next_ns > until_ns) break;
-    now_ns_ = std::max(now_ns_, next_ns);
-    host_->cycle(now_ns_);
+  while (result_.failure.empty() && !(until_sent && !sent_.empty())) {
+    const bool goes_on = station_->pass(until_ns);
+    now_ns_ = station_->now_ns();
+    if (!goes_on) return;
   }
-  if (until_ns != UINT64_MAX) now_ns_ = std::max(now_ns_, until_ns);
 }
 
 void Runner::input(Frame frame) {
-  host_->arrive({.frame = std::move(frame)});
-  advance(now_ns_ + config_.cycle_ns);
+  station_->arrive(std::move(frame));
+  now_ns_ = station_->now_ns();
 }
 
 void Runner::note(const char* direction, const Segment& segment) {
@@ -239,15 +235,21 @@ void Runner::note(const char* direction, const Segment& segment) {
       time + describe(segment, from_stack ? iss : peer_isn_, from_stack ? peer_isn_ : iss) + "\n";
 }
 
-void Runner::on_transmit(Host& host, const Frame& frame) {
-  now_ns_ = std::max(now_ns_, host.now_ns());
-  if (Frame answer = arp_answer(frame); !answer.empty()) {
-    host_->arrive({.frame = std::move(answer)});
+void Runner::on_frame(const Frame& frame) {
+  now_ns_ = station_->now_ns();
+  if (auto answer = neighbor_answer(frame, peer_, link_address_of(1))) {
+    station_->arrive_later(std::move(*answer));
     return;
   }
   Segment segment;
   const FrameKind kind = parse(frame, segment);
-  if (kind == FrameKind::other) return;
+  if (kind == FrameKind::other) {
+    IcmpError error;
+    if (!read_icmp_error(frame, error)) return;
+    result_.trace += describe_sent(frame) + "\n";
+    sent_.push_back({now_ns_, frame});
+    return;
+  }
   if (kind == FrameKind::malformed || !has_right_checksums(frame))
     return fail("the stack sends a malformed segment, or one with a wrong checksum");
   if (segment.has(kSyn)) iss_[segment.destination_port] = segment.sequence;
@@ -261,12 +263,20 @@ void Runner::on_transmit(Host& host, const Frame& frame) {
   sent_.push_back({now_ns_, frame});
 }
 
-void Runner::expect_nothing(const Step& step) {
-  if (sent_.empty()) return;
+std::string Runner::describe_sent(const Frame& frame) {
   Segment segment;
-  parse(sent_.front().frame, segment);
-  throw Wrong{"before this the stack sends what nobody expects: " +
-              describe(segment, iss_[segment.destination_port], peer_isn_)};
+  if (parse(frame, segment) == FrameKind::tcp)
+    return describe(segment, iss_[segment.destination_port], peer_isn_);
+  IcmpError error{};
+  read_icmp_error(frame, error);
+  return "an ICMP error of type " + std::to_string(error.type) + ", code " +
+         std::to_string(error.code) + ", value " + std::to_string(error.value);
+}
+
+void Runner::expect_nothing(const Step&) {
+  if (!sent_.empty())
+    throw Wrong{"before this the stack sends what nobody expects: " +
+                describe_sent(sent_.front().frame)};
 }
 
 void Runner::inject(const Step& step) {
@@ -277,8 +287,12 @@ void Runner::inject(const Step& step) {
   Segment segment;
   segment.source_link = link_address_of(1);
   segment.destination_link = link_address_of(0);
-  segment.source = net::Address::v4(kPeer);
-  segment.destination = net::Address::v4(kOwn);
+  segment.source = peer_;
+  segment.destination = own_;
+  if (pattern.protocol)
+    return input(
+        with_options(plain_packet(segment, *pattern.protocol, pattern.payload_bytes.value_or(0)),
+                     pattern.hop_by_hop, pattern.destination));
   segment.source_port = pattern.peer_port.value_or(peer_port_);
   segment.destination_port = pattern.own_port.value_or(own_port_);
   const uint32_t iss = iss_.contains(segment.source_port) ? iss_[segment.source_port] : 0;
@@ -296,70 +310,66 @@ void Runner::inject(const Step& step) {
     segment.payload = peer_stream_.part(place, *pattern.payload_bytes);
   }
   Frame frame = sim::encode(segment);
-  if (pattern.bad_checksum) frame[kEthernetBytes + 20 + 16] ^= 0x55;
+  if (pattern.bad_checksum) frame[kEthernetBytes + (own_.is_v4() ? 20 : 40) + 16] ^= 0x55;
   Segment shown;
   if (parse(frame, shown) == FrameKind::tcp) note("<", shown);
-  input(std::move(frame));
+  frame = with_options(std::move(frame), pattern.hop_by_hop, pattern.destination);
+  if (pattern.fragment_bytes == 0) return input(std::move(frame));
+  for (Frame& fragment : in_fragments(frame, pattern.fragment_bytes)) input(std::move(fragment));
 }
 
 void Runner::inject_icmp(const Step& step) {
   advance(due_ns(step));
   expect_nothing(step);
   last_ns_ = now_ns_;
-  const std::string kind = step.words.empty() ? "" : step.words[0];
-  const auto reply = too_big_reply(last_sent_, router_address(false), 0);
-  if (!reply) throw Wrong{"there is nothing that an ICMP error could quote"};
-  Frame frame = *reply;
-  uint8_t* icmp = frame.data() + kEthernetBytes + 20;
-  uint32_t mtu = 0;
-  if (kind == "host") {
-    icmp[1] = 1;
-  } else if (kind == "port") {
-    icmp[1] = 3;
-  } else if (kind == "fragneed") {
-    icmp[1] = 4;
-    mtu = number(step.words, 1);
-  } else {
-    throw Wrong{"ICMP errors are: host, port, fragneed MTU"};
-  }
-  icmp[6] = static_cast<uint8_t>(mtu >> 8);
-  icmp[7] = static_cast<uint8_t>(mtu);
-  for (size_t i = 1; i + 1 < step.words.size(); i++) {
-    if (step.words[i] != "seq") continue;
-    const uint32_t sequence = iss_[peer_port_] + number(step.words, i + 1);
-    for (int byte = 0; byte < 4; byte++)
-      icmp[8 + 20 + 4 + byte] = static_cast<uint8_t>(sequence >> (24 - 8 * byte));
-  }
-  icmp[2] = icmp[3] = 0;
-  uint32_t sum = 0;
-  for (size_t i = kEthernetBytes + 20; i + 1 < frame.size(); i += 2)
-    sum += static_cast<uint32_t>(frame[i] << 8 | frame[i + 1]);
-  sum = (sum & 0xffff) + (sum >> 16);
-  sum = (sum & 0xffff) + (sum >> 16);
-  icmp[2] = static_cast<uint8_t>(~sum >> 8);
-  icmp[3] = static_cast<uint8_t>(~sum);
-  input(std::move(frame));
+  const std::string name = step.words.empty() ? "" : step.words[0];
+  const bool has_mtu = name == "toobig" || name == "fragneed";
+  const auto error = icmp_error(name, own_.is_v4(), has_mtu ? number(step.words, 1) : 0);
+  if (!error) throw Wrong{"there is no ICMP error \"" + name + "\""};
+  std::optional<uint32_t> sequence;
+  for (size_t i = 1; i + 1 < step.words.size(); i++)
+    if (step.words[i] == "seq") sequence = iss_[peer_port_] + number(step.words, i + 1);
+  auto frame = icmp_about(last_sent_, router_address(!own_.is_v4()), *error, sequence);
+  if (!frame) throw Wrong{"there is nothing that an ICMP error could quote"};
+  input(std::move(*frame));
+}
+
+Runner::Sent Runner::take_sent(const Step& step, const char* what) {
+  const bool any = step.when.kind == When::Kind::any;
+  const uint64_t earliest =
+      any ? 0 : (step.when.kind == When::Kind::absolute ? step.when.ns : last_ns_ + step.when.ns);
+  advance(any ? now_ns_ + patience_ns() : std::max(due_ns(step), earliest) + tolerance_ns_, true);
+  if (sent_.empty())
+    throw Wrong{std::string("the stack sends nothing, where ") + what + " is expected"};
+  Sent sent = std::move(sent_.front());
+  sent_.pop_front();
+  if (!any && (sent.at_ns + tolerance_ns_ < earliest || sent.at_ns > earliest + tolerance_ns_))
+    throw Wrong{"it comes at " + std::to_string(static_cast<double>(sent.at_ns) / 1e9) +
+                " s and is expected at " + std::to_string(static_cast<double>(earliest) / 1e9) +
+                " s: " + describe_sent(sent.frame)};
+  last_ns_ = any ? sent.at_ns : earliest;
+  return sent;
 }
 
 void Runner::expect(const Step& step) {
-  const bool any = step.when.kind == When::Kind::any;
-  const uint64_t due = due_ns(step);
-  const uint64_t earliest =
-      any ? 0 : (step.when.kind == When::Kind::absolute ? step.when.ns : last_ns_ + step.when.ns);
-  advance(any ? now_ns_ + kPatienceNs : std::max(due, earliest) + tolerance_ns_, true);
-  if (sent_.empty()) throw Wrong{"the stack sends nothing, where a segment is expected"};
-  const Sent sent = std::move(sent_.front());
-  sent_.pop_front();
+  const Sent sent = take_sent(step, "a segment");
   Segment segment;
-  parse(sent.frame, segment);
-  const uint32_t iss = iss_[segment.destination_port];
+  if (parse(sent.frame, segment) != FrameKind::tcp)
+    throw Wrong{"a segment is expected; the stack sends " + describe_sent(sent.frame)};
   const std::string what = difference(step.segment, segment);
-  if (!what.empty()) throw Wrong{what + "; the stack sends " + describe(segment, iss, peer_isn_)};
-  if (!any && (sent.at_ns + tolerance_ns_ < earliest || sent.at_ns > earliest + tolerance_ns_))
-    throw Wrong{"the segment comes at " + std::to_string(static_cast<double>(sent.at_ns) / 1e9) +
-                " s and is expected at " + std::to_string(static_cast<double>(earliest) / 1e9) +
-                " s"};
-  last_ns_ = any ? sent.at_ns : earliest;
+  if (!what.empty()) throw Wrong{what + "; the stack sends " + describe_sent(sent.frame)};
+}
+
+void Runner::expect_icmp(const Step& step) {
+  const Sent sent = take_sent(step, "an ICMP error");
+  const std::string name = step.words.empty() ? "" : step.words[0];
+  const uint32_t value = step.words.size() > 1 ? number(step.words, 1) : 0;
+  const auto wanted = icmp_error(name, own_.is_v4(), value);
+  if (!wanted) throw Wrong{"there is no ICMP error \"" + name + "\""};
+  IcmpError error{};
+  if (!read_icmp_error(sent.frame, error) || error.type != wanted->type ||
+      error.code != wanted->code || error.value != wanted->value)
+    throw Wrong{"another ICMP error is expected; the stack sends " + describe_sent(sent.frame)};
 }
 
 std::string Runner::difference(const SegmentPattern& pattern, const Segment& segment) {
@@ -426,8 +436,8 @@ void Runner::call(const Step& step) {
   expect_nothing(step);
   last_ns_ = now_ns_;
   const std::string& name = step.words[0];
-  net::Stack& stack = host_->stack();
-  stack.set_now(host_->clock_us(now_ns_));
+  net::Stack& stack = station_->stack();
+  station_->before_call();
   const std::string argument = step.words.size() > 1 ? step.words[1] : "";
   if (name == "wait") {
     // Time has passed, and nothing was sent.
@@ -438,7 +448,7 @@ void Runner::call(const Step& step) {
     stack.tcp_unlisten(own_port_);
   } else if (name == "connect") {
     peer_port_ = static_cast<uint16_t>(number(step.words, 1));
-    connection_ = stack.tcp_connect({net::Address::v4(kPeer), peer_port_}, *this, 0);
+    connection_ = stack.tcp_connect({peer_, peer_port_}, *this, 0);
     if (connection_ == nullptr) throw Wrong{"connect is refused"};
   } else if (name == "send") {
     const uint32_t bytes = number(step.words, 1);
@@ -468,14 +478,14 @@ void Runner::call(const Step& step) {
   } else {
     throw Wrong{"the handler has no \"" + name + "\""};
   }
-  host_->cycle(now_ns_);
+  station_->after_call();
 }
 
 void Runner::expect_event(const Step& step) {
   std::string wanted;
   for (const std::string& word : step.words) wanted += (wanted.empty() ? "" : " ") + word;
   const bool any = step.when.kind == When::Kind::any;
-  const uint64_t until_ns = any ? now_ns_ + kPatienceNs : due_ns(step) + tolerance_ns_;
+  const uint64_t until_ns = any ? now_ns_ + patience_ns() : due_ns(step) + tolerance_ns_;
   const auto found = [&] {
     // What else the handler was told before that is of no interest.
     while (!events_.empty()) {
@@ -487,12 +497,11 @@ void Runner::expect_event(const Step& step) {
     }
     return false;
   };
-  while (!found()) {
-    const uint64_t next_ns = host_->next_ns();
-    if (next_ns > until_ns || !result_.failure.empty())
+  for (bool goes_on = true; !found();) {
+    if (!goes_on || !result_.failure.empty())
       throw Wrong{"the handler is not told \"" + wanted + "\""};
-    now_ns_ = std::max(now_ns_, next_ns);
-    host_->cycle(now_ns_);
+    goes_on = station_->pass(until_ns);
+    now_ns_ = station_->now_ns();
   }
   if (any) last_ns_ = now_ns_;
 }
@@ -501,14 +510,14 @@ void Runner::check(const Step& step) {
   advance(due_ns(step));
   last_ns_ = now_ns_;
   const std::string& name = step.words[0];
-  const net::StackUsage usage = host_->stack().usage();
+  const net::StackUsage usage = station_->stack().usage();
   std::string value;
   size_t at = 1;
   if (name == "counter") {
     at = 2;
     for (size_t i = 0; i < kCounterCount; i++)
       if (step.words.size() > 1 && step.words[1] == kCounterDescriptions[i].name)
-        value = std::to_string(host_->counters()[static_cast<Counter>(i)]);
+        value = std::to_string(station_->counters()[static_cast<Counter>(i)]);
     if (value.empty()) throw Wrong{"there is no such counter"};
   } else if (name == "connections") {
     value = std::to_string(usage.connections);
@@ -523,7 +532,7 @@ void Runner::check(const Step& step) {
   } else if (name == "received") {
     value = std::to_string(received_bytes_);
   } else {
-    const net::ConnectionInfo info = host_->stack().info(*connection(step));
+    const net::ConnectionInfo info = station_->stack().info(*connection(step));
     if (name == "state")
       value = info.state;
     else if (name == "mss")
@@ -565,7 +574,7 @@ bool Runner::on_data(net::Connection& connection, const net::Payload& payload) {
     fail("the handler gets other bytes than were sent");
   received_bytes_ += payload.length_bytes;
   events_.push_back("data " + std::to_string(payload.length_bytes));
-  if (consumes_) host_->stack().consume(connection, payload.length_bytes);
+  if (consumes_) station_->stack().consume(connection, payload.length_bytes);
   return true;
 }
 

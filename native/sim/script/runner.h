@@ -10,24 +10,25 @@
 #include "net/flow_events.h"
 #include "sim/host.h"
 #include "sim/script/script.h"
+#include "sim/script/station.h"
 #include "sim/stream.h"
 
 namespace weir::sim::script {
 
-/// Plays a script against a stack on a virtual clock: it is the wire, the peer and the handler.
-class Runner final : public Watcher, public net::FlowEvents {
+/// Plays a script against a stack: it is the wire, the peer and the handler.
+class Runner final : public Station::Listener, public net::FlowEvents {
  public:
-  explicit Runner(HostPools& pools);
+  /// On a virtual clock, or behind a TAP in real time, where lines may be as late as that takes.
+  enum class Place : uint8_t { simulator, tap };
+  explicit Runner(HostPools& pools, Place place = Place::simulator);
   ~Runner();
 
   ScriptResult run(const std::vector<Step>& steps);
 
-  void on_transmit(Host& host, const Frame& frame) override;
-  void on_input(Host&, const Link::Arrival&) override {}
-  void on_discard(Host&, const Link::Arrival&) override {}
-  void after_input(Host&, uint32_t, uint32_t) override {}
-  void before_flush(Host&) override {}
-  void after_flush(Host&) override {}
+  /// How long it took, of the script's time.
+  uint64_t duration_ns() const { return now_ns_; }
+
+  void on_frame(const Frame& frame) override;
   void fail(std::string what) override;
 
   bool on_knock(uint32_t tag, const net::Endpoint& remote) override;
@@ -42,6 +43,7 @@ class Runner final : public Watcher, public net::FlowEvents {
   }
 
  private:
+  /// A segment or an ICMP error.
   struct Sent {
     uint64_t at_ns;
     Frame frame;
@@ -50,12 +52,17 @@ class Runner final : public Watcher, public net::FlowEvents {
   void configure(const Step& step);
   void start();
   uint64_t due_ns(const Step& step) const;
+  uint64_t patience_ns() const;
   /// Lets time pass; stops early once something was sent, when asked to.
   void advance(uint64_t until_ns, bool until_sent = false);
   void input(Frame frame);
   void inject(const Step& step);
   void inject_icmp(const Step& step);
   void expect(const Step& step);
+  void expect_icmp(const Step& step);
+  /// Waits for what the stack sends next, and takes it.
+  Sent take_sent(const Step& step, const char* what);
+  std::string describe_sent(const Frame& frame);
   void call(const Step& step);
   void expect_event(const Step& step);
   void check(const Step& step);
@@ -69,7 +76,8 @@ class Runner final : public Watcher, public net::FlowEvents {
 
   HostPools& pools_;
   HostConfig config_;
-  std::unique_ptr<Host> host_;
+  const Place place_;
+  std::unique_ptr<Station> station_;
   ScriptResult result_;
   uint32_t line_ = 0;
   uint64_t now_ns_ = 0;
@@ -83,6 +91,8 @@ class Runner final : public Watcher, public net::FlowEvents {
   /// The stack's initial sequence number, by the peer's port.
   std::map<uint16_t, uint32_t> iss_;
   uint32_t peer_isn_ = 0x7fffff00;
+  net::Address own_ = net::Address::v4(0x0a000001);
+  net::Address peer_ = net::Address::v4(0x0a000002);
   uint16_t own_port_ = 80;
   uint16_t peer_port_ = 40000;
   uint32_t last_timestamp_ = 0;

@@ -32,6 +32,13 @@ struct SegmentPattern {
   uint16_t urgent = 0;
   uint8_t reserved = 0;
   bool bad_checksum = false;
+  /// Options of IPv6's hop-by-hop and destination headers, as they stand there.
+  std::vector<uint8_t> hop_by_hop = {};
+  std::vector<uint8_t> destination = {};
+  /// The packet comes in fragments of so many bytes; 0 for none.
+  uint32_t fragment_bytes = 0;
+  /// Not TCP: a packet of this protocol, payload_bytes long.
+  std::optional<uint8_t> protocol = {};
 };
 
 /// When something happens, or must have happened.
@@ -50,6 +57,8 @@ struct Step {
     expect,
     /// An ICMP error about the last segment that the stack sent.
     icmp,
+    /// An ICMP error that the stack must send.
+    expect_icmp,
     /// A call of the handler.
     call,
     /// Something that the handler is told.

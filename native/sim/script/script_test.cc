@@ -42,6 +42,30 @@ TEST(ParseTest, a_line_has_a_time_and_what_happens) {
   EXPECT_EQ((*steps)[3].when.kind, When::Kind::any);
 }
 
+TEST(ParseTest, a_packet_may_have_extension_headers_and_be_in_pieces_or_no_segment_at_all) {
+  std::string error;
+  const auto steps = parse_script(
+      "+0 < S 0(0) win 500 hopopts 1e00 dstopts 5e01ff fragments 16\n"
+      "+0 < protocol 200(8)\n"
+      "+0 > icmp option 42\n"
+      "+0 < icmp toobig 1280\n",
+      error);
+  ASSERT_TRUE(steps.has_value()) << error;
+  ASSERT_EQ(steps->size(), 4u);
+  const SegmentPattern& segment = (*steps)[0].segment;
+  EXPECT_EQ(segment.hop_by_hop, (std::vector<uint8_t>{0x1e, 0}));
+  EXPECT_EQ(segment.destination, (std::vector<uint8_t>{0x5e, 1, 0xff}));
+  EXPECT_EQ(segment.fragment_bytes, 16u);
+  EXPECT_EQ((*steps)[1].segment.protocol, 200);
+  EXPECT_EQ((*steps)[1].segment.payload_bytes, 8u);
+  EXPECT_EQ((*steps)[2].kind, Step::Kind::expect_icmp);
+  EXPECT_EQ((*steps)[2].words, (std::vector<std::string>{"option", "42"}));
+  EXPECT_EQ((*steps)[3].kind, Step::Kind::icmp);
+  EXPECT_NE(error_of("+0 < S 0(0) fragments 12").find("multiples of 8"), std::string::npos);
+  EXPECT_NE(error_of("+0 < protocol 300(1)").find("no protocol"), std::string::npos);
+  EXPECT_NE(error_of("+0 < protocol 17").find("needs a length"), std::string::npos);
+}
+
 TEST(ParseTest, what_is_wrong_is_said_with_its_line) {
   EXPECT_EQ(error_of("\nsoon < S 0(0)"),
             "line 2: \"soon\" is no time: +0.5 (after the line before), 1.5 or *");

@@ -6,7 +6,7 @@ import { countScripts } from "../runners/simulator.js";
 import { parseFuzzArguments, readFuzzerOutput } from "./fuzz.js";
 import { MUTANTS } from "./mutant-list.js";
 import { mutate } from "./mutants.js";
-import { allScripts } from "./script.js";
+import { allScripts, scriptCommand } from "./script.js";
 import { parseSimArguments, runSeeds } from "./sim.js";
 
 let folder = "";
@@ -77,12 +77,25 @@ test("a mutant's text must stand where it is changed, once", () => {
 test("the results of scripts are counted; those that were not run failed", () => {
   const text = "ok a.pkt\nnot ok b.pkt: line 3: no\n1 of 2 scripts passed\n";
   expect(countScripts(text, 3)).toEqual({ passed: 1, failed: 2, detail: "not ok b.pkt: line 3: no" });
+  expect(countScripts("ok a.pkt\nskip b.pkt: it takes 60 s\n", 2)).toMatchObject({ passed: 1, failed: 0 });
   expect(allScripts().length).toBeGreaterThan(30);
+});
+
+test("scripts run on a TAP in a network of their own", () => {
+  expect(scriptCommand("script", ["a.pkt", "--trace"])).toEqual(["script", "--trace", "a.pkt"]);
+  const command = scriptCommand("script", ["--tap", "a.pkt"]);
+  expect(command.slice(-3)).toEqual(["script", "--tap", "a.pkt"]);
+  expect(command[0]).toBe("unshare");
+  expect(command).toContain("--net");
+  expect(scriptCommand("script", []).length).toBeGreaterThan(30);
 });
 
 test("fuzzing has a target and a time", () => {
   expect(parseFuzzArguments(["frame", "--seconds", "9"])).toEqual({ target: "frame", seconds: 9 });
-  expect(() => parseFuzzArguments(["nothing"])).toThrow("there are: frame, segments, options");
+  expect(parseFuzzArguments(["http"])).toMatchObject({ target: "http" });
+  expect(() => parseFuzzArguments(["nothing"])).toThrow(
+    "there are: frame, segments, options, reassembly, nd, dhcp, dns, modules, config, http",
+  );
   expect(() => parseFuzzArguments([])).toThrow("there is no target");
 });
 

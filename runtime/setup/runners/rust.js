@@ -1,5 +1,5 @@
 /** The engine's crate: format, lint and tests. */
-import { ENGINE_CRATE } from "../paths.js";
+import { ENGINE_CRATE, FUZZ_CRATE } from "../paths.js";
 import { execute } from "../shell.js";
 import { cargoTargetFolder } from "../steps/engine.js";
 
@@ -29,7 +29,15 @@ export function countLibtest(text) {
 export const rustRunners = [
   {
     name: "cargo-fmt",
-    run: async (context, _progress, log) => asResult(await execute("cargo", ["fmt", "--check"], options(context, log))),
+    async run(context, _progress, log) {
+      const engine = await execute("cargo", ["fmt", "--check"], options(context, log));
+      const fuzz = await execute("cargo", ["fmt", "--check"], {
+        ...options(context, log),
+        cwd: FUZZ_CRATE,
+        append: true,
+      });
+      return asResult({ code: engine.code || fuzz.code });
+    },
   },
   {
     name: "cargo-clippy",

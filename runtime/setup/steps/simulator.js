@@ -28,7 +28,7 @@ function buildStep({ name, build, targets, options }) {
 }
 
 export const SIMULATOR_TARGETS = ["sim", "script", "tap_link"];
-export const FUZZ_TARGETS = ["fuzz_frame", "fuzz_segments", "fuzz_options", "fuzz_corpus"];
+export const NATIVE_FUZZ_TARGETS = ["frame", "segments", "options", "reassembly", "nd", "dhcp", "dns"];
 
 export const simulator = buildStep({
   name: "simulator",
@@ -37,9 +37,19 @@ export const simulator = buildStep({
   options: WITHOUT_ENGINE,
 });
 
+const FUZZ_OPTIONS = [...WITHOUT_ENGINE, "-DWEIR_FUZZ=ON", "-DCMAKE_CXX_COMPILER=clang++-14"];
+
 export const fuzzers = buildStep({
   name: "fuzzers",
   build: NATIVE_BUILD_FUZZ,
-  targets: FUZZ_TARGETS,
-  options: [...WITHOUT_ENGINE, "-DWEIR_FUZZ=ON", "-DCMAKE_CXX_COMPILER=clang++-14"],
+  targets: [...NATIVE_FUZZ_TARGETS.map((name) => `fuzz_${name}`), "fuzz_corpus"],
+  options: FUZZ_OPTIONS,
+});
+
+/** libFuzzer as a Node addon, for targets in JavaScript; wants the headers that npm brings. */
+export const scriptFuzzer = buildStep({
+  name: "script-fuzzer",
+  build: NATIVE_BUILD_FUZZ,
+  targets: ["fuzzer.node"],
+  options: FUZZ_OPTIONS,
 });
