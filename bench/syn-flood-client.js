@@ -1,13 +1,13 @@
 /**
- * A client that connects again and again until SIGTERM: each connection sends random bytes through an echo and compares
+ * A client that connects again and again for so many seconds: each connection sends random bytes through an echo and compares
  * what comes back. Prints {"attempts", "ok", "connectMs": [...], "transferMs": [...], "errors": [...]}.
- * Arguments: address, port, bytes.
+ * Arguments: address, port, bytes, seconds.
  */
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { connect } from "node:net";
 
-const [host = "", port = "", bytes = ""] = process.argv.slice(2);
+const [host = "", port = "", bytes = "", seconds = ""] = process.argv.slice(2);
 const PAUSE_MS = 20;
 /** A connection that takes longer has failed. */
 const PATIENCE_MS = 30_000;
@@ -15,10 +15,7 @@ const PATIENCE_MS = 30_000;
 const found = { attempts: 0, ok: 0, connectMs: [], transferMs: [], errors: [] };
 const content = randomBytes(Number(bytes));
 const digest = createHash("sha256").update(content).digest("hex");
-let ended = false;
-process.on("SIGTERM", () => {
-  ended = true;
-});
+const end = performance.now() + Number(seconds) * 1_000;
 
 async function transfer() {
   const begun = performance.now();
@@ -34,7 +31,7 @@ async function transfer() {
   found.transferMs.push(performance.now() - connected);
 }
 
-while (!ended) {
+while (performance.now() < end) {
   found.attempts++;
   try {
     await transfer();

@@ -4,6 +4,7 @@
  * Argument: {seconds, rounds, perSecond}.
  */
 import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,19 +25,14 @@ const SAMPLE_MS = 100;
 const run = (command, ...args) =>
   execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
 
-/** Runs a program to its end, or for so long and then until SIGTERM has ended it; its stdout is JSON. */
-async function json(command, args, endAfterMs) {
+/** Runs a program to its end; its stdout is JSON. */
+async function json(command, args) {
   const child = spawn(command, args, { stdio: ["ignore", "pipe", "inherit"] });
   let text = "";
   child.stdout.setEncoding("utf8").on("data", (chunk) => {
     text += chunk;
   });
-  const closed = new Promise((resolve) => child.once("close", resolve));
-  if (endAfterMs !== undefined) {
-    await sleep(endAfterMs);
-    child.kill("SIGTERM");
-  }
-  await closed;
+  await once(child, "close");
   return JSON.parse(text);
 }
 
@@ -95,7 +91,7 @@ const { pid } = host.stats().dataplane;
 const residentBytes = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))[1]) * 1024;
 
 const client = () =>
-  json(process.execPath, [join(ROOT, "bench/syn-flood-client.js"), ADDRESS, PORT, TRANSFER_BYTES], seconds * 1000);
+  json(process.execPath, [join(ROOT, "bench/syn-flood-client.js"), ADDRESS, PORT, TRANSFER_BYTES, String(seconds)]);
 const flood = (seed) =>
   json(program("syn_flood"), [
     ...["--device", DEVICE, "--link-address", linkAddress, "--to", ADDRESS, "--port", PORT],

@@ -45,6 +45,15 @@ std::string text_of(const net::Address& address, uint16_t port) {
          std::to_string(port);
 }
 
+/// Whether one of these is the peer's at this port: a stack lets its owner take a port over.
+template <typename Endpoint>
+bool holds(const std::unordered_map<uint32_t, Endpoint>& endpoints, const Peer& peer,
+           uint16_t port) {
+  return std::any_of(endpoints.begin(), endpoints.end(), [&](const auto& entry) {
+    return entry.second.peer == &peer && entry.second.port == port;
+  });
+}
+
 }  // namespace
 
 Testbed::Testbed(const TestbedConfig& config, sandbox::Engine& engine)
@@ -273,7 +282,7 @@ bool Testbed::connect(uint32_t id, const net::Address& from, uint16_t port, std:
 bool Testbed::listen(uint32_t id, const net::Address& address, uint16_t port, std::string& error) {
   Peer* peer = peer_at(address, error);
   if (peer == nullptr) return false;
-  if (endpoints_.listeners.size() >= Endpoints::kMost ||
+  if (endpoints_.listeners.size() >= Endpoints::kMost || holds(endpoints_.listeners, *peer, port) ||
       !peer->stack().tcp_listen(port, *peer, id)) {
     error = "the test listens at " + text_of(address, port) + " already";
     return false;
@@ -285,7 +294,8 @@ bool Testbed::listen(uint32_t id, const net::Address& address, uint16_t port, st
 bool Testbed::bind(uint32_t id, const net::Address& address, uint16_t port, std::string& error) {
   Peer* peer = peer_at(address, error);
   if (peer == nullptr) return false;
-  if (endpoints_.sockets.size() >= Endpoints::kMost || !peer->stack().udp_bind(port, *peer, id)) {
+  if (endpoints_.sockets.size() >= Endpoints::kMost || holds(endpoints_.sockets, *peer, port) ||
+      !peer->stack().udp_bind(port, *peer, id)) {
     error = "the test has a UDP socket at " + text_of(address, port) + " already";
     return false;
   }

@@ -226,6 +226,9 @@ TEST_F(TestbedTest, AddressesAreTheTestsChoiceAndBounded) {
   EXPECT_TRUE(bed_->listen(6, net::Address::v4(0xc0000201), 80, error)) << error;
   EXPECT_FALSE(bed_->listen(7, net::Address::v4(0xc0000201), 80, error));
   EXPECT_EQ(error, "the test listens at 192.0.2.1:80 already");
+  EXPECT_TRUE(bed_->bind(8, net::Address::v4(0xc0000201), 53, error)) << error;
+  EXPECT_FALSE(bed_->bind(9, net::Address::v4(0xc0000201), 53, error));
+  EXPECT_EQ(error, "the test has a UDP socket at 192.0.2.1:53 already");
   run_to(bed_->now_us() + kSecondUs);
   for (uint32_t i = 0; i < Testbed::kMaxPeers; i++) EXPECT_TRUE(bed_->connection(10 + i)->opened);
 }

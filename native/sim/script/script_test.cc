@@ -121,7 +121,7 @@ TEST_F(RunnerTest, a_right_script_passes) {
 TEST_F(RunnerTest, what_is_not_as_the_script_says_is_a_failure) {
   const std::pair<const char*, const char*> wrong[] = {
       {"+0 > . 1(0) ack 1\n", "line 6: the stack sends nothing"},
-      {"+0 < P. 1:11(10) ack 1\n+0.1 > . 1(0) ack 11\n", "the segment comes at"},
+      {"+0 < P. 1:11(10) ack 1\n+0.1 > . 1(0) ack 11\n", "it comes at"},
       {"+0 < P. 1:11(10) ack 1\n+0.04 > . 1(0) ack 12\n", "another acknowledgement"},
       {"+0 < P. 1:11(10) ack 1\n+0.04 > . 2(0) ack 11\n", "another sequence number"},
       {"+0 < P. 1:11(10) ack 1\n+0.04 > F. 1(0) ack 11\n", "other flags"},
@@ -138,6 +138,19 @@ TEST_F(RunnerTest, what_is_not_as_the_script_says_is_a_failure) {
   for (const auto& [lines, what] : wrong)
     EXPECT_NE(run(std::string(kHandshake) + lines).failure.find(what), std::string::npos)
         << lines << run(std::string(kHandshake) + lines).failure;
+}
+
+TEST_F(RunnerTest, icmp_errors_are_expected_like_segments) {
+  const std::string unknown = "config family 6\n0 < protocol 200(8)\n";
+  EXPECT_EQ(run(unknown + "+0 > icmp header 6\n").failure, "");
+  EXPECT_NE(run(unknown + "+0 > icmp header 7\n").failure.find("another ICMP error"),
+            std::string::npos);
+  EXPECT_NE(run(unknown + "+0 > icmp option 6\n").failure.find("another ICMP error"),
+            std::string::npos);
+  EXPECT_NE(run(unknown + "+0 > R 0(0)\n").failure.find("a segment is expected"),
+            std::string::npos);
+  EXPECT_NE(run(unknown).failure.find("what nobody expects"), std::string::npos);
+  EXPECT_NE(run(unknown + "+0 > icmp magic\n").failure.find("no ICMP error"), std::string::npos);
 }
 
 TEST_F(RunnerTest, a_stack_is_configured) {

@@ -2,8 +2,25 @@
 
 const PREAMBLE_BYTES: usize = 8;
 const CODE_SECTION: u8 = 10;
+const I32_CONST: u8 = 0x41;
 /// What a change may add, bytes.
 const ROOM_BYTES: usize = 64;
+
+/// Numbers at which rules change: windows and bases of the contract, pages, bounds.
+const NUMBERS: [u32; 12] = [
+    0,
+    1,
+    0x7f,
+    0x100,
+    0x1_0000,
+    0x0020_0000,
+    0x0120_0000,
+    0x013f_ffff,
+    0x0140_0000,
+    321,
+    0x7fff_ffff,
+    u32::MAX,
+];
 
 /// Changes one section, or one function's body, by `change(bytes, size, max_size) -> size`, and writes the lengths before
 /// it anew. None if `module` is no sequence of sections, or the result would be longer than `max_bytes`.
@@ -33,6 +50,15 @@ pub fn mutate(
             sections.swap(index, other);
         }
         2 => sections.insert(index, sections[index].clone()),
+        3..5 => {
+            let (_, content) = &mut sections[index];
+            let constants: Vec<usize> = (1..content.len()).filter(|&at| content[at - 1] == I32_CONST).collect();
+            let at = match constants.len() {
+                0 => choose(content.len().max(1)),
+                count => constants[choose(count)],
+            };
+            replace_number(content, at, NUMBERS[choose(NUMBERS.len())]);
+        }
         _ => {
             let (id, content) = &mut sections[index];
             let bodies = (*id == CODE_SECTION).then(|| read_bodies(content)).flatten();
@@ -55,6 +81,17 @@ fn changed(bytes: &mut Vec<u8>, change: &impl Fn(&mut [u8], usize, usize) -> usi
     bytes.resize(size + ROOM_BYTES, 0);
     let new_size = change(bytes, size, size + ROOM_BYTES);
     bytes.truncate(new_size);
+}
+
+/// What could be a number at `at` becomes `number`.
+fn replace_number(content: &mut Vec<u8>, at: usize, number: u32) {
+    let Some((_, rest)) = content.get(at..).and_then(read_number) else {
+        return;
+    };
+    let end = content.len() - rest.len();
+    let mut written = Vec::new();
+    write_number(&mut written, number);
+    content.splice(at..end, written);
 }
 
 fn read_sections(module: &[u8]) -> Option<Vec<(u8, Vec<u8>)>> {
