@@ -21,8 +21,7 @@ export default defineConfig({
           exclude,
           testTimeout: 180_000,
           hookTimeout: 120_000,
-          // Each of these starts a dataplane of its own: side by side they would only wait for one another.
-          fileParallelism: false,
+          fileParallelism: true,
         },
       },
     ],
