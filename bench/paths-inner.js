@@ -82,9 +82,12 @@ async function stream(role, address, { seconds, after }) {
   return (JSON.parse(text).bytes * 8) / 1e6 / seconds;
 }
 
-/** What share the first of two streams has, in percent; both begin at about the same time. */
-async function share(first, second, path) {
-  const [ours, other] = await Promise.all([first, second].map((address) => stream("receive", address, path)));
+/** What share the first of two streams has, in percent. Which of them begins a moment earlier changes with each run. */
+async function share(first, second, path, seed) {
+  const begin = (address) => stream("receive", address, path);
+  const [a, b] = seed % 2 === 1 ? [first, second] : [second, first];
+  const streams = [begin(a), begin(b)];
+  const [ours, other] = await Promise.all(seed % 2 === 1 ? streams : streams.reverse());
   return (100 * ours) / (ours + other);
 }
 
@@ -92,7 +95,7 @@ async function measure(path, seed) {
   const role = path.direction === "to weir" ? "send" : "receive";
   const one = {
     goodput: (address) => stream(role, address, path),
-    share: (address) => share(address, SERVER, path),
+    share: (address) => share(address, SERVER, path, seed),
   }[path.kind];
   const found = {};
   for (const [name, address] of [
