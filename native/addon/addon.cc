@@ -167,15 +167,19 @@ Napi::Value start_dataplane(const Napi::CallbackInfo& info) {
 
   weir::worker::DataplaneConfig config;
   config.counters_path = text_of(spec, "countersPath");
-  config.tap.name = text_of(port, "device");
-  config.tap.mtu_bytes = static_cast<uint16_t>(number_of(port, "mtuBytes"));
+  const std::string driver = text_of(port, "driver");
+  const auto known = weir::port::driver_of(driver);
+  if (!known) throw Napi::Error::New(env, "there is no port driver " + driver);
+  config.port.driver = *known;
+  config.port.device = text_of(port, "device");
+  config.port.mtu_bytes = static_cast<uint16_t>(number_of(port, "mtuBytes"));
   std::string link = text_of(port, "linkAddress");
   if (!link.empty()) {
     std::array<uint8_t, 6> address;
     if (std::sscanf(link.c_str(), "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", &address[0], &address[1],
                     &address[2], &address[3], &address[4], &address[5]) != 6)
       throw Napi::Error::New(env, "not a link address: " + link);
-    config.tap.link_address = address;
+    config.port.link_address = address;
   }
   auto& stack = config.worker.stack;
   auto addresses = port.Get("addresses").As<Napi::Array>();
@@ -190,7 +194,7 @@ Napi::Value start_dataplane(const Napi::CallbackInfo& info) {
   auto servers = port.Get("nameServers").As<Napi::Array>();
   for (uint32_t i = 0; i < servers.Length(); i++)
     stack.name_servers.push_back(parse_address(env, servers.Get(i).As<Napi::String>().Utf8Value()));
-  config.tap.offload = port.Get("offload").As<Napi::Boolean>().Value();
+  config.port.offload = port.Get("offload").As<Napi::Boolean>().Value();
   stack.vlan_id = static_cast<uint16_t>(number_of(port, "vlanId"));
   stack.dhcp = port.Get("dhcp").As<Napi::Boolean>().Value();
   stack.accept_router_advertisements = port.Get("acceptRa").As<Napi::Boolean>().Value();

@@ -49,8 +49,10 @@ std::unique_ptr<Dataplane> Dataplane::start(const DataplaneConfig& config, std::
       {.name = "headers", .count = 65535, .data_bytes = kHeaderDataBytes}, error);
   if (!self->headers_) return nullptr;
   self->port_counters_ = std::make_unique<Counters>(self->counters_);
-  self->port_ = port::TapPort::open(config.tap, self->frames_->get(), *self->port_counters_, error);
-  if (!self->port_) return nullptr;
+  const port::QueueResources queue{self->frames_->get(), self->port_counters_.get()};
+  auto ports = port::open_port(config.port, {&queue, 1}, error);
+  if (ports.empty()) return nullptr;
+  self->port_ = std::move(ports.front());
 
   WorkerConfig worker = config.worker;
   worker.stack.link_address = self->port_->link_address();

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/packet_pool.h"
-#include "port/tap_port.h"
+#include "port/open_port.h"
 #include "sandbox/engine.h"
 #include "sandbox/event_log.h"
 #include "worker/worker.h"
@@ -19,7 +19,7 @@ namespace weir::worker {
 inline constexpr uint32_t kMaxApps = 256;
 
 struct DataplaneConfig {
-  port::TapConfig tap;
+  port::PortConfig port;
   WorkerConfig worker;
   /// A file that is created and holds the counters: kCounterCount words of the worker, then
   /// kAppCounterCount words for each app id from 0 on.
@@ -42,7 +42,7 @@ class Dataplane {
   std::deque<sandbox::AppEvent> drain_events() { return log_.drain(); }
   /// App id and open connections.
   std::vector<std::pair<uint32_t, uint32_t>> connections();
-  const port::TapPort& port() const { return *port_; }
+  const port::Port& port() const { return *port_; }
   /// Ends the worker; idempotent.
   void stop();
 
@@ -56,7 +56,7 @@ class Dataplane {
 
   std::unique_ptr<PacketPool> frames_;
   std::unique_ptr<PacketPool> headers_;
-  std::unique_ptr<port::TapPort> port_;
+  std::unique_ptr<port::Port> port_;
   std::unique_ptr<sandbox::Engine> engine_;
   sandbox::EventLog log_;
   uint64_t* counters_ = nullptr;

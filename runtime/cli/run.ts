@@ -29,12 +29,15 @@ const DEFAULT_ADDRESSES = ["10.44.0.2/24"];
 const append = (value: string, before: readonly string[]): string[] => [...before, value];
 
 function configOf(options: Options): HostConfig {
-  const [driver, device, more] = options.port.split(":");
-  if (driver !== "tap" || !device || more !== undefined) {
-    throw new CliError(`--port ${options.port} is not possible.`, ExitCode.usage, "Write --port tap:NAME.");
+  const colon = options.port.indexOf(":");
+  const [driver, device] = [options.port.slice(0, colon), options.port.slice(colon + 1)];
+  if (colon < 1 || device === "") {
+    const hint = "Write --port tap:NAME, memif:SOCKET or af_packet:NAME.";
+    throw new CliError(`--port ${options.port} is not possible.`, ExitCode.usage, hint);
   }
   const learns = options.dhcp === true || options.acceptRa === true;
   const port = {
+    driver,
     device,
     addresses: options.ip.length > 0 || learns ? options.ip : DEFAULT_ADDRESSES,
     gateways: options.gateway,
@@ -67,7 +70,7 @@ export function register(program: Command): void {
     .command("run")
     .description("run one app in the foreground, on a port of its own")
     .argument("[app]", "folder with a weir.toml", ".")
-    .option("--port <driver:name>", "the port", "tap:weir0")
+    .option("--port <driver:device>", "the port: tap:NAME, memif:SOCKET or af_packet:NAME", "tap:weir0")
     .option(
       "--ip <cidr>",
       `weir's address with its prefix; may be repeated (default: ${DEFAULT_ADDRESSES})`,

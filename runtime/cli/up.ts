@@ -11,12 +11,14 @@ async function describe(host: Host, config: HostConfig): Promise<string> {
   const apps = await host.list();
   const kernelAddresses = kernelAddressesOf(config);
   const kernel =
-    kernelAddresses.length === 0
-      ? `its kernel side is yours to set up, or set kernel_address in host.toml: ip addr add ADDRESS dev ${port.device} && ip link set ${port.device} up`
-      : `its kernel side has ${kernelAddresses.join(" and ")}`;
+    port.driver !== "tap"
+      ? ""
+      : kernelAddresses.length === 0
+        ? `its kernel side is yours to set up, or set kernel_address in host.toml: ip addr add ADDRESS dev ${port.device} && ip link set ${port.device} up`
+        : `its kernel side has ${kernelAddresses.join(" and ")}`;
   return [
     `weir ${version}: ${port.driver} ${port.device} with ${port.addresses.join(" and ") || "learned addresses"}, link address ${port.linkAddress}`,
-    `  ${kernel}`,
+    kernel && `  ${kernel}`,
     `  dataplane pid ${dataplane.pid}, engine ${dataplane.engineVersion}, API ${host.socket}, state ${stateDirectory}`,
     ...apps.map((app) => `  ${app.tenant}/${app.name} ${app.state}: ${formatListens(app)}`),
     apps.length === 0 ? "  nothing is deployed yet: weir deploy APP" : "",

@@ -101,7 +101,7 @@ ceilings.memory_mib = 256
       '[workers]\ncores = [2, 3]\n[[port]]\ndriver = "af_xdp"\naddresses = ["10.0.0.2/8"]\n[[port]]\n[ceilings]\ncpu_percent = 5\n[[tenant]]\nname = "acme"\nlisten = ["lan http *.acme.example"]\nceilings.tx_mbit_s = 5',
       [
         "host.toml:2:9: several cores are not there yet (name one)",
-        'host.toml:4:10: "driver" = "af_xdp" is not there yet (driver = "tap" is there)',
+        'host.toml:4:10: "driver" = "af_xdp" is not there yet (there are tap, memif and af_packet)',
         "host.toml:6:3: several ports are not there yet (keep one)",
         'host.toml:8:1: "cpu_percent" is not there yet (ceilings.poll_us bounds the time of one call)',
         'host.toml:11:11: the host name in "lan http *.acme.example" is not there yet (grant the whole port: "lan http 80")',

@@ -110,15 +110,32 @@ function checkNeighbors(
   }
 }
 
+const INTERFACE = {
+  pattern: /^(?!\.{1,2}$)[^\s/:]{1,15}$/,
+  problem: 'must be 1 to 15 characters without spaces, "/" and ":"',
+};
+/** Where frames may come from, and what the device is called there. docs/ports.md describes them. */
+const DRIVERS = {
+  tap: INTERFACE,
+  memif: {
+    pattern: /^\/[^\0,]{1,106}$/,
+    problem: "must be the absolute path of a socket, of at most 107 characters without a comma",
+  },
+  af_packet: INTERFACE,
+} as const;
+export type Driver = keyof typeof DRIVERS;
+
 const port = z
   .strictObject({
     name: labelSchema.default("lan").describe("The name that grants use."),
-    driver: z.enum(["tap"]).default("tap").describe("Where frames come from."),
+    driver: z
+      .enum(Object.keys(DRIVERS) as [Driver, ...Driver[]])
+      .default("tap")
+      .describe("Where frames come from."),
     device: z
       .string()
-      .regex(/^(?!\.{1,2}$)[^\s/:]{1,15}$/, 'must be 1 to 15 characters without spaces, "/" and ":"')
       .default("weir0")
-      .describe("The interface's name in the kernel."),
+      .describe("tap and af_packet: the interface's name. memif: the path of the socket."),
     addresses: z
       .array(network)
       .max(MAX_ADDRESSES)
@@ -164,6 +181,10 @@ const port = z
     (entry, context) => {
       const bad = (path: (string | number)[], message: string) => context.addIssue({ code: "custom", path, message });
       checkNeighbors(entry ?? {}, bad);
+      const driver = Object.hasOwn(DRIVERS, String(entry?.driver)) ? (entry.driver as Driver) : "tap";
+      if (typeof entry?.device === "string" && !DRIVERS[driver].pattern.test(entry.device)) {
+        bad(["device"], DRIVERS[driver].problem);
+      }
       for (const [index, text] of stringsOf(entry?.name_servers)) {
         if (parseAddress(text) === undefined) bad(["name_servers", index], `"${text}" is not an IP address`);
       }
@@ -178,6 +199,7 @@ const port = z
       ] as const) {
         const text: unknown = entry?.[key];
         const kernel = typeof text === "string" ? parseNetwork(text) : undefined;
+        if (text !== undefined && driver !== "tap") bad([key], "is for the kernel's side of a TAP");
         if (kernel === undefined) continue;
         if (kernel.family !== family) bad([key], `is not an IPv${family} address`);
         const same = own.filter((each) => each?.family === family);
@@ -311,8 +333,8 @@ const CPU_HINT = "ceilings.poll_us bounds the time of one call";
 const LATER: readonly Later[] = [
   {
     path: ["port", "*", "driver"],
-    values: ["ring", "memif", "af_xdp", "af_packet", "pci"],
-    hint: 'driver = "tap" is there',
+    values: ["ring", "af_xdp", "pci"],
+    hint: "there are tap, memif and af_packet",
   },
   { path: ["ceilings", "cpu_percent"], hint: CPU_HINT },
   { path: ["ceilings", "tx_mbit_s"], hint: "remove the line" },

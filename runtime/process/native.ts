@@ -1,6 +1,7 @@
 /** The addon's interface, and the one place that loads it. */
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
+import type { Driver } from "../config/host-config.js";
 
 /** One counter: its name, its group and what it counts. */
 export interface CounterDescription {
@@ -27,8 +28,8 @@ export interface RouteSpec {
 }
 
 export interface PortSpec {
-  readonly driver: "tap";
-  /** Interface name as the kernel sees it. */
+  readonly driver: Driver;
+  /** Name of an interface, path of a socket or address of a card. */
   readonly device: string;
   /** Our addresses with prefixes, e.g. "10.44.0.2/24" and "fd44::2/64". */
   readonly addresses: readonly string[];

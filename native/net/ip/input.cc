@@ -106,22 +106,21 @@ bool Input::receive_v4(rte_mbuf* frame, bool to_link_group, Incoming& incoming) 
   const Address source = Address::v4(rte_be_to_cpu_32(header->source_be));
   const Address destination = Address::v4(rte_be_to_cpu_32(header->destination_be));
   bool to_broadcast = false;
-  if (!routing_.is_local(destination)) [[unlikely]] {
-    to_broadcast = routing_.is_broadcast(destination);
-    if (!to_broadcast || !to_link_group) return drop(frame, Counter::drop_ip_foreign);
-  } else if (to_link_group) [[unlikely]] {
-    // A packet for us alone does not come by a link broadcast (RFC 1122 section 3.3.6).
-    return drop(frame, Counter::drop_ip_foreign);
+  uint64_t pair;
+  std::memcpy(&pair, &header->source_be, sizeof pair);
+  uint64_t& place = place_of(header->source_be, header->destination_be);
+  if (place != pair || pair == 0 || to_link_group || known_version_ != routing_.version()) {
+    if (!accept_addresses(frame, source, destination, to_link_group, header->protocol,
+                          to_broadcast))
+      return false;
+    if (known_version_ != routing_.version()) {
+      known_version_ = routing_.version();
+      known_pairs_.fill(0);
+    }
+    if (!to_broadcast && !to_link_group) place = pair;
   }
-  if (!routing_.is_station(source) || routing_.is_local(source)) [[unlikely]]
-    return drop(frame, Counter::drop_ip_source);
   // The time to live is not looked at: it is for routers, and a host takes a packet whatever is
   // left of it (RFC 1122 section 3.2.1.7).
-
-  // TCP knows no broadcast (RFC 9293 section 3.9.2.3, MUST-57), and to answer an echo request to
-  // one would amplify it (RFC 1122 section 3.2.2.6).
-  if (to_broadcast && header->protocol != kProtocolUdp) [[unlikely]]
-    return drop(frame, Counter::drop_ip_broadcast);
 
   const uint16_t fragment = rte_be_to_cpu_16(header->fragment_be);
   if ((fragment & (kMoreFragments | kFragmentOffsetMask)) != 0) [[unlikely]] {
@@ -144,6 +143,24 @@ bool Input::receive_v4(rte_mbuf* frame, bool to_link_group, Incoming& incoming) 
                        .ecn = static_cast<uint8_t>(header->type_of_service & 3)};
   incoming.protocol = header->protocol;
   incoming.to_broadcast = to_broadcast;
+  return true;
+}
+
+/// Whether a packet from `source` to `destination` is for us; if not, it is dropped and counted.
+bool Input::accept_addresses(rte_mbuf* frame, const Address& source, const Address& destination,
+                             bool to_link_group, uint8_t protocol, bool& to_broadcast) {
+  if (!routing_.is_local(destination)) [[unlikely]] {
+    to_broadcast = routing_.is_broadcast(destination);
+    if (!to_broadcast || !to_link_group) return drop(frame, Counter::drop_ip_foreign);
+  } else if (to_link_group) [[unlikely]] {
+    // A packet for us alone does not come by a link broadcast (RFC 1122 section 3.3.6).
+    return drop(frame, Counter::drop_ip_foreign);
+  }
+  if (!routing_.is_station(source) || routing_.is_local(source)) [[unlikely]]
+    return drop(frame, Counter::drop_ip_source);
+  // TCP knows no broadcast (RFC 9293 section 3.9.2.3, MUST-57), and to answer an echo request to
+  // one would amplify it (RFC 1122 section 3.2.2.6).
+  if (to_broadcast && protocol != kProtocolUdp) return drop(frame, Counter::drop_ip_broadcast);
   return true;
 }
 

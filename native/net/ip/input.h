@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <cstdint>
 
 #include "net/clock.h"
@@ -55,7 +56,16 @@ class Input {
   uint32_t waiting_packets() const { return reassembly_.waiting(); }
 
  private:
+  /// Pairs of addresses whose packets were taken before; one with the same place takes the place.
+  static constexpr uint32_t kKnownPairs = 256;
+
+  uint64_t& place_of(uint32_t source_be, uint32_t destination_be) {
+    const uint32_t mixed = source_be ^ source_be >> 8 ^ source_be >> 16 ^ source_be >> 24 ^ destination_be >> 24;
+    return known_pairs_[mixed % kKnownPairs];
+  }
   bool drop(rte_mbuf* frame, Counter reason);
+  bool accept_addresses(rte_mbuf* frame, const Address& source, const Address& destination,
+                        bool to_link_group, uint8_t protocol, bool& to_broadcast);
   rte_mbuf* reassemble_v4(rte_mbuf* frame);
   rte_mbuf* reassemble_v6(rte_mbuf* frame, class ExtensionHeaders& headers, uint32_t& end_bytes);
   bool tell_problem(rte_mbuf* frame, const ExtensionHeaders& headers, uint32_t end_bytes);
@@ -64,6 +74,10 @@ class Input {
   const Routing& routing_;
   ProblemListener& listener_;
   Reassembly reassembly_;
+  /// Source and destination as they lie in the header; 0 for none. Of this version of the addresses
+  /// and routes.
+  std::array<uint64_t, kKnownPairs> known_pairs_{};
+  uint32_t known_version_ = 0;
 };
 
 }  // namespace weir::net::ip

@@ -31,6 +31,7 @@ class PathMtuCache {
   }
   /// Whether packets for `destination` may be fragmented on their way because it takes less than
   /// kMinPathMtuV4Bytes.
+  bool lets_fragment_anywhere() const { return lets_fragment_; }
   bool lets_fragment(const Address& destination) const {
     return lets_fragment_ && is_below_least(destination);
   }

@@ -191,6 +191,7 @@ uint32_t Routing::address_count() const {
 }
 
 void Routing::commit() {
+  version_++;
   usable_count_ = 0;
   next_expiry_us_ = UINT64_MAX;
   for (const LocalAddress& own : addresses_) {
@@ -286,6 +287,7 @@ void Routing::remove_route(const Address& prefix, uint8_t prefix_bits, const Add
 /// Puts the longest prefixes first (those of one length stay in order), and makes what packets are
 /// looked up in.
 void Routing::sort_routes() {
+  version_++;
   // By insertion: std::stable_sort would allocate.
   for (uint32_t i = 1; i < route_count_; i++)
     for (uint32_t j = i; j > 0 && routes_[j].prefix_bits > routes_[j - 1].prefix_bits; j--)

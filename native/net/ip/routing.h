@@ -139,6 +139,9 @@ class Routing {
   void run_timers(uint64_t now_us);
   uint64_t next_deadline_us() const { return next_expiry_us_; }
 
+  /// Another one whenever an address or a route has changed: what was found out before may be wrong.
+  uint32_t version() const { return version_; }
+
  private:
   struct Entry {
     Address prefix;
@@ -207,6 +210,7 @@ class Routing {
   std::array<RouteV6, kMaxRoutes> v6_{};
   uint32_t v6_count_ = 0;
   uint64_t next_expiry_us_ = UINT64_MAX;
+  uint32_t version_ = 1;
 };
 
 }  // namespace weir::net::ip

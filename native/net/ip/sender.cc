@@ -59,8 +59,42 @@ void Sender::set_mtu_v6(uint32_t mtu_bytes) {
   return true;
 }
 
+/// Sends on a way that is known. False: nothing happened.
+[[gnu::always_inline]] inline bool Sender::send_known_way(rte_mbuf* packet, const Address& source,
+                                                          const Address& destination,
+                                                          uint8_t protocol,
+                                                          const SendOptions& options) {
+  if (!source.is_v4() || !destination.is_v4() || options.may_fragment ||
+      path_mtu_.lets_fragment_anywhere() || ways_version_ != routing_.version() ||
+      (packet->pkt_len + sizeof(Ipv4Header) > mtu_bytes_ &&
+       (packet->ol_flags & RTE_MBUF_F_TX_TCP_SEG) == 0)) [[unlikely]]
+    return false;
+  const Way& way = ways_[place_of(destination.v4_host_order())];
+  if (way.destination != destination.v4_host_order() || way.source != source.v4_host_order())
+    return false;
+  const link::LinkAddress* link_address = neighbors_.use(way.neighbor);
+  if (link_address == nullptr) return false;
+  if (!write_header_v4(packet, source, destination, protocol, options, 0, kDontFragment))
+      [[unlikely]]
+    return false;
+  environment_.counters.add(Counter::ip_tx);
+  ethernet_.transmit(packet, *link_address, link::kTypeIpv4);
+  return true;
+}
+
+void Sender::learn_way(const Address& source, const Address& destination, const Address& hop) {
+  if (ways_version_ != routing_.version()) {
+    ways_version_ = routing_.version();
+    ways_.fill({});
+  }
+  ways_[place_of(destination.v4_host_order())] = {
+      source.v4_host_order(), destination.v4_host_order(), neighbors_.ticket_of(hop)};
+}
+
 void Sender::send(rte_mbuf* packet, const Address& source, const Address& destination,
                   uint8_t protocol, const SendOptions& options) {
+  if (send_known_way(packet, source, destination, protocol, options)) [[likely]]
+    return;
   const auto drop = [&](Counter reason) {
     environment_.counters.add(reason);
     rte_pktmbuf_free(packet);
@@ -91,6 +125,7 @@ void Sender::send(rte_mbuf* packet, const Address& source, const Address& destin
       return drop(Counter::drop_no_headroom);
     environment_.counters.add(Counter::ip_tx);
     neighbors_.send(packet, hop, resolver_v4_);
+    learn_way(source, destination, hop);
     return;
   }
   if (!write_header_v6(packet, source, destination, protocol, options)) [[unlikely]]

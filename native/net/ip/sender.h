@@ -64,6 +64,24 @@ class Sender final : public Output {
   }
   uint16_t link_mtu_bytes(bool is_v4) const { return is_v4 ? mtu_bytes_ : mtu_v6_bytes_; }
 
+  /// A way that was found before, from an address of ours to another: the long search gave this
+  /// neighbor.
+  struct Way {
+    uint32_t source = 0;
+    uint32_t destination = 0;
+    link::NeighborCache::Ticket neighbor;
+  };
+  /// Some ways, where the next packet mostly goes, by destination; one with the same place takes
+  /// the place. All are forgotten when an address or a route changes.
+  static constexpr uint32_t kWays = 256;
+
+  static uint32_t place_of(uint32_t destination) {
+    return (destination ^ destination >> 8 ^ destination >> 16) % kWays;
+  }
+  bool send_known_way(rte_mbuf* packet, const Address& source, const Address& destination,
+                      uint8_t protocol, const SendOptions& options);
+  void learn_way(const Address& source, const Address& destination, const Address& hop);
+
   Environment environment_;
   const Routing& routing_;
   link::Ethernet& ethernet_;
@@ -77,6 +95,8 @@ class Sender final : public Output {
   PathMtuCache path_mtu_;
   uint64_t hash_key_[2];
   std::array<uint32_t, kIdentifications> identifications_;
+  uint32_t ways_version_ = 0;
+  std::array<Way, kWays> ways_;
 };
 
 }  // namespace weir::net::ip

@@ -59,19 +59,6 @@ bool Ethernet::take_tag_out(rte_mbuf* frame) {
   return rte_pktmbuf_adj(frame, kTagBytes) != nullptr;
 }
 
-void Ethernet::transmit(rte_mbuf* packet, const LinkAddress& destination, uint16_t type) {
-  if (vlan_id_ != 0) [[unlikely]]
-    return transmit_tagged(packet, destination, type);
-  auto* header = reinterpret_cast<EthernetHeader*>(rte_pktmbuf_prepend(packet, kHeaderBytes));
-  if (header == nullptr) [[unlikely]]
-    return drop_without_headroom(packet);
-  header->destination = destination;
-  header->source = own_;
-  header->type_be = rte_cpu_to_be_16(type);
-  packet->l2_len = kHeaderBytes;
-  environment_.sink.transmit(packet);
-}
-
 void Ethernet::transmit_tagged(rte_mbuf* packet, const LinkAddress& destination, uint16_t type) {
   auto* header = reinterpret_cast<VlanHeader*>(rte_pktmbuf_prepend(packet, sizeof(VlanHeader)));
   if (header == nullptr) return drop_without_headroom(packet);

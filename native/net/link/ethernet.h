@@ -1,4 +1,7 @@
 #pragma once
+#include <rte_byteorder.h>
+#include <rte_mbuf.h>
+
 #include <array>
 #include <cstdint>
 
@@ -54,7 +57,18 @@ class Ethernet {
   /// Looks at a received frame. False: it is none of ours; it has been counted and freed.
   bool receive(rte_mbuf* frame, Incoming& incoming);
   /// Puts a header before a packet and transmits it. Takes ownership.
-  void transmit(rte_mbuf* packet, const LinkAddress& destination, uint16_t type);
+  void transmit(rte_mbuf* packet, const LinkAddress& destination, uint16_t type) {
+    if (vlan_id_ != 0) [[unlikely]]
+      return transmit_tagged(packet, destination, type);
+    auto* header = reinterpret_cast<EthernetHeader*>(rte_pktmbuf_prepend(packet, kHeaderBytes));
+    if (header == nullptr) [[unlikely]]
+      return drop_without_headroom(packet);
+    header->destination = destination;
+    header->source = own_;
+    header->type_be = rte_cpu_to_be_16(type);
+    packet->l2_len = kHeaderBytes;
+    environment_.sink.transmit(packet);
+  }
   const LinkAddress& own() const { return own_; }
 
  private:

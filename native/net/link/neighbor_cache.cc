@@ -78,6 +78,12 @@ void NeighborCache::send(rte_mbuf* packet, const Address& next_hop, Resolver& re
   transmit(packet, entry);
 }
 
+NeighborCache::Ticket NeighborCache::ticket_of(const Address& next_hop) const {
+  const uint32_t index = find(next_hop);
+  if (index == kNone || entries_[index].state != State::reachable) return {};
+  return {index, entries_[index].generation};
+}
+
 void NeighborCache::learn(const Address& neighbor, const LinkAddress& link_address,
                           Resolver& resolver) {
   uint32_t index = find_current(neighbor);
@@ -242,6 +248,8 @@ uint32_t NeighborCache::enter(const Address& address, Resolver& resolver) {
   entry.state = State::stale;
   entry.used_us = clock_.now_us;
   entry.resolver = &resolver;
+  entry.generation = ++last_generation_;
+  if (last_generation_ == 0) entry.generation = ++last_generation_;
   uint32_t& bucket = buckets_[bucket_of(address)];
   entry.next_in_bucket = bucket;
   bucket = index;

@@ -65,6 +65,25 @@ class NeighborCache {
   /// address is known. Takes ownership.
   void send(rte_mbuf* packet, const Address& next_hop, Resolver& resolver);
 
+  /// An entry, as long as it is the same neighbor's.
+  struct Ticket {
+    uint32_t index = 0;
+    /// 0: of no entry.
+    uint32_t generation = 0;
+  };
+  /// The entry of a neighbor that packets go to now without asking; else one of no entry.
+  Ticket ticket_of(const Address& next_hop) const;
+  /// The neighbor's link address if a packet may go there at once; nullptr if it has to take the
+  /// long way through send.
+  const LinkAddress* use(const Ticket& ticket) {
+    Entry& entry = entries_[ticket.index];
+    if (entry.generation != ticket.generation || entry.state != State::reachable ||
+        clock_.now_us - entry.confirmed_us >= limits_.reachable_us) [[unlikely]]
+      return nullptr;
+    entry.used_us = clock_.now_us;
+    return &entry.link_address;
+  }
+
   /// The neighbor itself asked for us: it is entered if it is new (RFC 826, "Packet Reception").
   void learn(const Address& neighbor, const LinkAddress& link_address, Resolver& resolver);
   /// An answer to us. It confirms what was asked for and changes what is known; a neighbor that
@@ -110,6 +129,8 @@ class NeighborCache {
     uint64_t confirmed_us = 0;
     uint64_t used_us = 0;
     Resolver* resolver = nullptr;
+    /// Of each neighbor that was ever entered another one.
+    uint32_t generation = 0;
   };
   struct WaitingSlot {
     rte_mbuf* packet;
@@ -152,6 +173,7 @@ class NeighborCache {
   /// Entries whose link address is asked for and not known.
   uint32_t incomplete_ = 0;
   uint32_t evict_hand_ = 0;
+  uint32_t last_generation_ = 0;
 };
 
 }  // namespace weir::net::link

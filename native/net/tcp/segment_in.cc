@@ -94,6 +94,8 @@ void Tcp::State::input_one(Segment& segment) {
   });
   if (value != FlowTable::kNone && (value & kTimeWaitBit) == 0) [[likely]] {
     ControlBlock& block = blocks[value];
+    if (input_predicted(block, segment)) [[likely]]
+      return;
     if (block.state == tcp::State::syn_sent)
       input_syn_sent(block, segment);
     else
@@ -411,6 +413,65 @@ void Tcp::State::challenge(ControlBlock& block) {
   want_ack(block);
 }
 
+/// Header prediction (RFC 1323 appendix, after Van Jacobson): what nearly every segment is, the text
+/// that comes next, or the acknowledgement of the one segment that is under way, or both, with
+/// nothing lost, marked or early. For these it does what input_connection does, in fewer steps.
+/// False: nothing was done.
+bool Tcp::State::input_predicted(ControlBlock& block, const Segment& segment) {
+  const uint32_t ack = segment.acknowledgement;
+  const uint32_t bytes = segment.payload_bytes;
+  if (block.state != tcp::State::established || (segment.flags & ~kPsh) != kAck ||
+      segment.sequence != block.rcv_nxt || bytes > block.rcv_edge - block.rcv_nxt ||
+      segment.options.sack_count != 0 || segment.congested || !block.reorder.empty() ||
+      block.timestamps != segment.options.has_timestamp)
+    return false;
+  if (block.timestamps && seq_lt(segment.options.timestamp, block.ts_recent)) return false;
+  SentSegment* const sent = block.board.head();
+  const bool advances = ack != block.snd_una;
+  if (advances) {
+    if (ack != block.snd_nxt || sent == nullptr || sent != block.board.tail() ||
+        sent->retransmitted || block.board.marked() || block.phase != Phase::open ||
+        block.tail_probe || block.close_requested)
+      return false;
+  } else if (bytes == 0) {
+    return false;
+  }
+
+  block.heard_ms = now_ms();
+  if (block.timestamps && seq_le(segment.sequence, block.last_ack_sent)) {
+    block.ts_recent = segment.options.timestamp;
+    block.ts_recent_ms = now_ms();
+  }
+  if (advances) {
+    const uint32_t acknowledged = ack - block.snd_una;
+    AckNews news;
+    news.delivered = acknowledged;
+    note_delivered(block, *sent, segment, news);
+    sent_pool.give_back(block.board.pop());
+    block.snd_una = ack;
+    block.queue.remove(acknowledged);
+    block.cursor = {};
+    block.probes = block.retries = block.duplicates = 0;
+    block.progress_ms = now_ms();
+    block.round_trip.sample(news.first_rtt_us);
+    block.reorder_at_us = UINT64_MAX;
+    grow_window(block, news, acknowledged);
+    if (block.loss_timer != LossTimer::persist) block.loss_at_us = UINT64_MAX;
+    if (block.queue.bytes() != 0) want_output(block);
+    if (block.wants_acknowledged) {
+      block.events->on_acknowledged(block, acknowledged);
+      if (block.state == tcp::State::dead) return true;
+    }
+  }
+  take_window(block, segment, advances);
+  if (bytes == 0) return true;
+  if (deliver(block, {segment.frame, segment.payload_offset_bytes, bytes}))
+    note_text(block, bytes, false);
+  else if (block.state != tcp::State::dead)
+    want_ack(block);
+  return true;
+}
+
 /// RFC 9293 section 3.10.7.4.
 void Tcp::State::input_connection(ControlBlock& block, Segment& segment) {
   // A SYN-ACK that crosses ours in a simultaneous open stands one before what we expect (RFC 9293
@@ -717,17 +778,22 @@ bool Tcp::State::take_data(ControlBlock& block, Segment& segment) {
     fin = next.fin;
     block.reorder.pop(early);
   }
+  note_text(block, segment.payload_bytes, fin);
+  return fin;
+}
+
+/// A segment with so many bytes of text was delivered: it has to be acknowledged.
+void Tcp::State::note_text(ControlBlock& block, uint32_t bytes, bool fin) {
   want_output(block);
   // RFC 9293 section 3.8.6.3: at least every second full segment, the others after a while.
   // A packet that was cut or merged on its way here counts as what it was cut into.
-  block.unacknowledged_segments += segment.payload_bytes > block.mss_bytes ? 2 : 1;
+  block.unacknowledged_segments += bytes > block.mss_bytes ? 2 : 1;
   if (block.unacknowledged_segments >= 2 || fin) {
     block.ack_now = true;
   } else if (block.delayed_ack_at_us == UINT64_MAX) {
     block.delayed_ack_at_us = now_us + kDelayedAckUs;
     arm(block, block.delayed_ack_at_us);
   }
-  return fin;
 }
 
 void Tcp::State::take_fin(ControlBlock& block) {

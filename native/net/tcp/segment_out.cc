@@ -437,6 +437,50 @@ bool Tcp::State::send_queued(ControlBlock& block) {
   }
 }
 
+/// What is sent most often: a short message that both windows let through, with nothing else under
+/// way. For it, this does what send_queued and send_new do, in fewer steps. False: nothing was done.
+bool Tcp::State::output_predicted(ControlBlock& block) {
+  const uint32_t bytes = block.queue.bytes();
+  const SendQueue::Cursor from = block.queue.front();
+  if (block.state != tcp::State::established || !block.board.empty() || bytes == 0 ||
+      bytes > std::min<uint32_t>(kInlineBytes - kMaxHeaderBytes, block.mss_bytes) ||
+      block.snd_nxt != block.snd_una || block.phase != Phase::open || bytes > block.snd_wnd ||
+      bytes > block.congestion.window_bytes() || block.close_requested || block.tell_reduced ||
+      block.reports() || from.block->length_bytes - from.offset_bytes != bytes)
+    return false;
+  SentSegment* sent = sent_pool.take();
+  if (sent == nullptr) return false;
+  rte_mbuf* packet = rte_pktmbuf_alloc(environment.header_pool);
+  if (packet == nullptr) {
+    sent_pool.give_back(sent);
+    return false;
+  }
+  auto* at = rte_pktmbuf_mtod(packet, uint8_t*);
+  const uint32_t header_bytes = write_header(block, at, block.snd_nxt, kAck | kPsh);
+  std::memcpy(at + header_bytes, from.block->data + from.offset_bytes, bytes);
+  packet->data_len = static_cast<uint16_t>(header_bytes + bytes);
+  packet->pkt_len = packet->data_len;
+  finish_checksum(packet, block.local.address, block.remote.address,
+                  config.port_completes_checksums);
+  sent->from = from;
+  sent->sequence = block.snd_nxt;
+  sent->end = block.snd_nxt + bytes;
+  block.cursor = {from.block, from.offset_bytes + bytes};
+  block.progress_ms = block.last_send_ms = now_ms();
+  block.has_sent = true;
+  block.board.append(sent, now_us);
+  block.snd_nxt = sent->end;
+  block.reduction.on_sent(bytes);
+  counters.add(Counter::tcp_tx);
+  counters.add(Counter::tcp_tx_bytes, bytes);
+  output.send(packet, block.local.address, block.remote.address, ip::kProtocolTcp,
+              {.ecn = static_cast<uint8_t>(block.ecn ? 2 : 0)});
+  if (block.loss_at_us == UINT64_MAX || block.loss_timer == LossTimer::tail_probe ||
+      block.loss_timer == LossTimer::persist)
+    set_loss_timer(block);
+  return true;
+}
+
 /// Sends what windows allow, or a bare acknowledgement if one is due (RFC 9293 section 3.8.6.2.1).
 void Tcp::State::output_one(ControlBlock& block) {
   if (!block.established_or_later()) {
@@ -451,6 +495,8 @@ void Tcp::State::output_one(ControlBlock& block) {
       if (idle_ms > 0)
         block.congestion.on_idle(uint64_t{idle_ms} * 1000, block.round_trip.timeout_us());
     }
+    if (output_predicted(block)) [[likely]]
+      return;
     bool sent = block.board.lost_bytes() == 0 || block.frto == 2 || repair_losses(block);
     sent = sent && send_queued(block);
     if (!sent) {

@@ -82,6 +82,8 @@ class SendQueue {
   /// The first `count` bytes have been acknowledged.
   void remove(uint32_t count);
   void clear();
+  /// The first byte; no block if there is none.
+  Cursor front() const { return {head_, head_offset_bytes_}; }
   /// `offset_bytes` from the front, at most bytes(); on a byte if there is one there.
   Cursor seek(uint32_t offset_bytes) const;
   /// Moves a cursor on by `bytes`, which the queue has behind it, onto a byte if there is one.

@@ -105,6 +105,8 @@ struct Tcp::State {
   void input_time_wait(uint32_t slot, Segment& segment);
   void input_syn_sent(ControlBlock& block, Segment& segment);
   void input_connection(ControlBlock& block, Segment& segment);
+  bool input_predicted(ControlBlock& block, const Segment& segment);
+  void note_text(ControlBlock& block, uint32_t bytes, bool fin);
   bool check_acknowledgement(ControlBlock& block, const Segment& segment);
   void take_options(ControlBlock& block, const Segment& segment);
   bool deliver(ControlBlock& block, const Payload& payload);
@@ -128,6 +130,7 @@ struct Tcp::State {
     want_output(block);
   }
   void output_one(ControlBlock& block);
+  bool output_predicted(ControlBlock& block);
   bool send_segment(ControlBlock& block, uint32_t sequence, uint32_t bytes, uint8_t flags,
                     SendQueue::Cursor& cursor, bool resent);
   bool send_new(ControlBlock& block, uint32_t bytes, bool fin);

@@ -1,0 +1,50 @@
+#pragma once
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/counters.h"
+#include "port/port.h"
+
+struct rte_mempool;
+
+namespace weir::port {
+
+enum class Driver { tap, memif, af_packet };
+
+/// What port to open; docs/ports.md says what each driver is for.
+struct PortConfig {
+  Driver driver = Driver::tap;
+  /// tap: name of the interface. memif: path of the socket. af_packet: name of an interface that
+  /// exists.
+  std::string device = "weir%d";
+  /// Our link address; without one, the device's own or a random one.
+  std::optional<std::array<uint8_t, 6>> link_address = {};
+  uint16_t mtu_bytes = 1500;
+  /// Leaves checksums and the cutting of long packets to the device where it can do them.
+  bool offload = false;
+  /// memif: connects to a socket that another process serves, instead of serving it.
+  bool connects = false;
+};
+
+/// The driver of this name, as host.toml has it; nothing if there is none.
+std::optional<Driver> driver_of(std::string_view name);
+
+/// What a queue is given: where its received frames are taken from, and whose counters its drops
+/// are in.
+struct QueueResources {
+  rte_mempool* pool;
+  Counters* counters;
+};
+
+/// Opens a port with a queue for each of `queues`. Nothing and `error` (what failed, why, what to
+/// do) when that is not possible.
+std::vector<std::unique_ptr<Port>> open_port(const PortConfig& config,
+                                             std::span<const QueueResources> queues,
+                                             std::string& error);
+
+}  // namespace weir::port
