@@ -18,7 +18,7 @@ ip("address", "add", "10.46.0.1/24", "dev", "veth0");
 ip("link", "set", "veth0", "up");
 server.ip("address", "add", `${SERVER}/24`, "dev", "veth1");
 server.ip("link", "set", "veth1", "up");
-const weir = await startWeir("bench/apps/bulk", "weir0", `${WEIR}/24`, "--kernel-address", "10.45.0.1/24");
+const weir = await startWeir("bench/apps/bulk", "tap:weir0", `${WEIR}/24`, "--kernel-address", "10.45.0.1/24");
 
 function gigabits(role, address, port) {
   const args = [role, address, port, seconds].map(String);

@@ -19,7 +19,7 @@ ip("link", "set", "veth0", "up");
 server.ip("addr", "add", "10.46.0.2/24", "dev", "veth1");
 server.ip("link", "set", "veth1", "up");
 
-const weir = await startWeir("examples/echo", "weir0", "10.45.0.2/24");
+const weir = await startWeir("examples/echo", "tap:weir0", "10.45.0.2/24");
 ip("addr", "add", "10.45.0.1/24", "dev", "weir0");
 ip("link", "set", "weir0", "up");
 

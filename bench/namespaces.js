@@ -95,15 +95,22 @@ export function withoutOffloads(device, inside = (command, ...args) => execFileS
   inside("ethtool", "-K", device, ...["tso", "gso", "gro", "rx", "tx"].flatMap((each) => [each, "off"]));
 }
 
-/** Starts `weir run` on a TAP and waits until its app runs; its lines go to stderr. */
-export async function startWeir(app, device, address, ...options) {
-  const args = [join(ROOT, "runtime/bin/weir.js"), "run", join(ROOT, app), "--port", `tap:${device}`, "--ip", address];
+/**
+ * Starts `weir run` on a port like "tap:weir0" and waits until its app runs; its lines go to stderr. The process gets
+ * `socket`, the path of its API.
+ */
+export async function startWeir(app, port, address, ...options) {
+  const args = [join(ROOT, "runtime/bin/weir.js"), "run", join(ROOT, app), "--port", port, "--ip", address];
   const weir = spawn(process.execPath, [...args, ...options], { stdio: ["ignore", "pipe", "inherit"] });
   await new Promise((resolve, reject) => {
     weir.on("close", (code) => reject(new Error(`weir run ended with ${code}`)));
-    weir.stdout.on("data", (chunk) => {
+    let text = "";
+    weir.stdout.setEncoding("utf8").on("data", (chunk) => {
       process.stderr.write(chunk);
-      if (/ running at /.test(chunk)) resolve();
+      if (weir.socket !== undefined) return;
+      text += chunk;
+      weir.socket = / --socket (\S+)\n/.exec(text)?.[1];
+      if (weir.socket !== undefined) resolve();
     });
   });
   return weir;

@@ -45,7 +45,7 @@ for (const [bridge, tap] of [
 }
 const server = await station("near", "server0", SERVER, [STREAM_BENCH, "serve", SINK_PORT, SOURCE_PORT].map(String));
 const client = await station("far", "client0", CLIENT);
-const weir = await startWeir("bench/apps/bulk", "weir0", `${WEIR}/24`, "--no-offload");
+const weir = await startWeir("bench/apps/bulk", "tap:weir0", `${WEIR}/24`, "--no-offload");
 addToBridge("weir0", "near");
 
 /** The link of one run. */

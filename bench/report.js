@@ -47,7 +47,10 @@ export function formatReport(report) {
   const lines = rows.map((row) =>
     row.map((cell, i) => (i < 2 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join("  "),
   );
-  const ratios = report.ratios.map((ratio) => `${ratio.name}: ${ratio.value.toFixed(2)}`);
+  const ratios = report.ratios.map(({ name, value, goal, met }) => {
+    const verdict = goal == null ? "" : ` (goal ${goal}: ${met ? "met" : "not met"})`;
+    return `${name}: ${value.toFixed(2)}${verdict}`;
+  });
   const noise = `noise: the runs of a row differ by ${(report.noise.medianSpread * 100).toFixed(0)} % (median)`;
   return [
     `${report.figure} on ${report.machine.cpu}, ${report.machine.cores} cores`,

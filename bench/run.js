@@ -2,12 +2,13 @@
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { bulk } from "./bulk.js";
+import { echo } from "./echo.js";
 import { paths } from "./paths.js";
 import { formatReport } from "./report.js";
 import { smoke } from "./smoke.js";
 import { synFlood } from "./syn-flood.js";
 
-const FIGURES = { bulk, paths, smoke, "syn-flood": synFlood };
+const FIGURES = { bulk, echo, paths, smoke, "syn-flood": synFlood };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -26,6 +26,7 @@ constexpr double kStallUs = 100;
 constexpr double kPatienceUs = 300'000;
 /// As other clients do, an answer that nothing is sent after is acknowledged after a while.
 constexpr double kOwedUs = 20'000;
+constexpr double kEndUs = 50'000;
 constexpr uint8_t kWindowScale = 7;
 /// MSS and window scale.
 constexpr uint32_t kSynOptionBytes = 8;
@@ -153,12 +154,16 @@ void TcpLoad::open_flow(uint32_t index, uint64_t now) {
   // Beyond what the connection before had: nobody takes the new one for it.
   flow.snd_una = flow.snd_nxt = flow.snd_nxt + 0x10000 + index * 64;
   flow.rcv_nxt = flow.received = flow.count = 0;
+  flow.snd_nxt++;
+  opening_++;
+  send_syn(index, flow, now);
+}
+
+void TcpLoad::send_syn(uint32_t index, Flow& flow, uint64_t now) {
   flow.sent = now;
   constexpr uint16_t kMss = 1460;
   const uint8_t options[kSynOptionBytes] = {2, 4, kMss >> 8, kMss & 0xff, 1, 3, 3, kWindowScale};
-  send(index, flow, kSyn, flow.snd_nxt, options, 0, 0);
-  flow.snd_nxt++;
-  opening_++;
+  send(index, flow, kSyn, flow.snd_una, options, 0, 0);
 }
 
 /// The next message of a connection.
@@ -229,7 +234,13 @@ void TcpLoad::take_segment(uint32_t index, const SegmentHeaders& headers, uint32
     return;
   }
   if (flow.state == State::opening) {
-    if ((tcp.flags & (kSyn | kAck)) != (kSyn | kAck) || ack != flow.snd_nxt) return;
+    if ((tcp.flags & kAck) != 0 && ack != flow.snd_nxt) {
+      // The server has one from before (RFC 9293 section 3.5.1): that ends, and this one is tried
+      // again.
+      send(index, flow, kRst, ack, {}, 0, 0);
+      return send_syn(index, flow, now);
+    }
+    if ((tcp.flags & (kSyn | kAck)) != (kSyn | kAck)) return;
     flow.state = State::open;
     opening_--;
     opened_++;
@@ -339,9 +350,7 @@ void TcpLoad::look_after(uint64_t now) {
   if (static_cast<double>(now - flow.sent) < kPatienceUs * ticks_per_us_) return;
   if (flow.state == State::opening) {
     counts_.resent++;
-    opening_--;
-    flow.snd_nxt--;
-    open_flow(index, now);
+    send_syn(index, flow, now);
   } else if (flow.state == State::open && flow.is_busy &&
              (flow.snd_una != flow.snd_nxt || flow.snd_nxt - flow.message_start < request_.size())) {
     counts_.resent++;
@@ -420,7 +429,7 @@ std::string TcpLoad::open(double patience_s) {
   }
   if (!knows_server_) return "nobody answers at the server's address";
   return "only " + std::to_string(opened_) + " of " + std::to_string(flows_.size()) +
-         " connections were opened";
+         " connections were opened, and the server reset " + std::to_string(counts_.resets);
 }
 
 void TcpLoad::run(double seconds) {
@@ -453,6 +462,9 @@ void TcpLoad::close() {
     flow.state = State::closed;
   }
   while (!out_.empty() && rte_rdtsc() < end) flush();
+  // Until the server has read it: what is in a ring ends with the ring.
+  const uint64_t read = rte_rdtsc() + static_cast<uint64_t>(kEndUs * ticks_per_us_);
+  while (rte_rdtsc() < read) turn();
 }
 
 }  // namespace weir::load

@@ -115,6 +115,7 @@ class TcpLoad {
   bool take_answer(uint32_t index, Flow& flow, const uint8_t* payload, uint32_t bytes,
                    uint64_t now);
   void open_flow(uint32_t index, uint64_t now);
+  void send_syn(uint32_t index, Flow& flow, uint64_t now);
   void begin(uint32_t index, uint64_t due, uint64_t now);
   void pump(uint32_t index, Flow& flow, uint64_t now);
   void send(uint32_t index, Flow& flow, uint8_t flags, uint32_t sequence,

@@ -116,6 +116,8 @@ class Worker final : public net::FrameSink, public net::AddressEvents {
   std::array<rte_mbuf*, 512> tx_{};
   uint32_t tx_count_ = 0;
   uint64_t tx_bytes_ = 0;
+  /// The next nap, where the port has no descriptor to wait on.
+  uint64_t nap_us_ = 0;
   std::atomic<bool> stopping_{false};
 };
 

@@ -22,6 +22,10 @@ interface Options {
   readonly acceptRa?: boolean;
   readonly netns?: string;
   readonly offload: boolean;
+  readonly cores?: string;
+  readonly batch?: string;
+  readonly spinUs?: string;
+  readonly connections?: string;
   readonly debug?: boolean;
 }
 
@@ -50,17 +54,20 @@ function configOf(options: Options): HostConfig {
       options.kernelAddress.map((each) => [each.includes(":") ? "kernel_address_v6" : "kernel_address", each]),
     ),
   };
+  const number = (key: string, text: string | undefined) => (text === undefined ? {} : { [key]: Number(text) });
+  const workers = {
+    ...(options.cores !== undefined && { cores: options.cores.split(",").map(Number) }),
+    ...number("batch", options.batch),
+    ...number("spin_us", options.spinUs),
+    ...number("connections", options.connections),
+  };
+  const ceilings = { memory_mib: 1024, poll_us: 1_000_000, connections: 1_000_000 };
   try {
-    return checkConfig(
-      hostConfigSchema,
-      [],
-      { port: [port], ceilings: { memory_mib: 1024, poll_us: 1_000_000 } },
-      "port",
-    );
+    return checkConfig(hostConfigSchema, [], { port: [port], workers, ceilings }, "port");
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     const problems = error.problems.map(({ message, hint }) => ({ message, hint }));
-    throw new CliError("The port cannot be had like this.", ExitCode.usage, undefined, { problems });
+    throw new CliError("Not possible with these options.", ExitCode.usage, undefined, { problems });
   }
 }
 
@@ -93,6 +100,10 @@ export function register(program: Command): void {
       "--no-offload",
       "no packets longer than a frame, and complete checksums: captures look like those of a wire",
     )
+    .option("--cores <list>", "the core of the worker (default: the kernel chooses)")
+    .option("--batch <frames>", "frames of one cycle at most (default: 64)")
+    .option("--spin-us <us>", "how long an idle worker spins (default: 50)")
+    .option("--connections <number>", "connections at once (default: 16384)")
     .option("--debug", "build without optimization")
     .addHelpText(
       "after",

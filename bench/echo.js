@@ -1,0 +1,31 @@
+/** Echo of 64-byte messages for each core-second: a Wasm handler over memif, beside a Linux server over veth. */
+import { compareLoads } from "./compare-loads.js";
+import { program } from "./namespaces.js";
+
+const CONNECTIONS = [64, 256, 1_024];
+const GOAL = 30;
+/** Messages a second that libtpa, a TCP stack over DPDK, reached over memif on such a machine with a native handler. */
+const LIBTPA_PER_SECOND = 1_270_000;
+const GOAL_LIBTPA = 2.5;
+
+/** The figure. */
+export async function echo({ quick, only = "", progress }) {
+  const cases = CONNECTIONS.map((connections) => ({
+    name: `${connections} connections`,
+    options: { connections, bytes: 64, seconds: quick ? 0.25 : 0.5, windows: quick ? 5 : 7 },
+    goal: GOAL,
+  })).filter(({ name }) => name.includes(only));
+  const report = await compareLoads({
+    figure: "echo",
+    app: "bench/apps/echo",
+    linux: [program("kernel_bench"), "serve", 7],
+    programs: ["kernel_bench"],
+    cases,
+    rounds: quick ? 3 : 7,
+    progress,
+  });
+  const best = Math.max(...report.rows.filter(({ name }) => name.endsWith("weir")).map(({ median }) => median));
+  const value = best / LIBTPA_PER_SECOND;
+  report.ratios.push({ name: "best of weir / libtpa", value, goal: GOAL_LIBTPA, met: value >= GOAL_LIBTPA });
+  return report;
+}
