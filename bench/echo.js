@@ -1,6 +1,5 @@
 /** Echo of 64-byte messages for each core-second: a Wasm handler over memif, beside a Linux server over veth. */
-import { compareLoads } from "./compare-loads.js";
-import { program } from "./namespaces.js";
+import { compareLoads, ECHO } from "./compare-loads.js";
 
 const CONNECTIONS = [64, 256, 1_024];
 const GOAL = 30;
@@ -15,15 +14,7 @@ export async function echo({ quick, only = "", progress }) {
     options: { connections, bytes: 64, seconds: quick ? 0.25 : 0.5, windows: quick ? 5 : 7 },
     goal: GOAL,
   })).filter(({ name }) => name.includes(only));
-  const report = await compareLoads({
-    figure: "echo",
-    app: "bench/apps/echo",
-    linux: [program("kernel_bench"), "serve", 7],
-    programs: ["kernel_bench"],
-    cases,
-    rounds: quick ? 3 : 7,
-    progress,
-  });
+  const report = await compareLoads({ figure: "echo", server: ECHO, cases, rounds: quick ? 3 : 7, progress });
   const best = Math.max(...report.rows.filter(({ name }) => name.endsWith("weir")).map(({ median }) => median));
   const value = best / LIBTPA_PER_SECOND;
   report.ratios.push({ name: "best of weir / libtpa", value, goal: GOAL_LIBTPA, met: value >= GOAL_LIBTPA });

@@ -2,13 +2,17 @@
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { bulk } from "./bulk.js";
+import { connections } from "./connections.js";
 import { echo } from "./echo.js";
 import { paths } from "./paths.js";
 import { formatReport } from "./report.js";
+import { rtt } from "./rtt.js";
+import { short } from "./short.js";
+import { size } from "./size.js";
 import { smoke } from "./smoke.js";
 import { synFlood } from "./syn-flood.js";
 
-const FIGURES = { bulk, echo, paths, smoke, "syn-flood": synFlood };
+const FIGURES = { bulk, connections, echo, paths, rtt, short, size, smoke, "syn-flood": synFlood };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

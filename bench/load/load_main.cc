@@ -83,7 +83,8 @@ void print(const load::TcpLoad& load, double seconds) {
   const auto number = [](uint64_t value) { return static_cast<unsigned long long>(value); };
   std::printf(
       "{\"seconds\":%.4f,\"messages\":%llu,\"responseBytes\":%llu,\"opened\":%llu,\"resent\":%llu,"
-      "\"wrong\":%llu,\"resets\":%llu,\"framesSent\":%llu,\"framesReceived\":%llu,\"idleShare\":%.4f,"
+      "\"wrong\":%llu,\"resets\":%llu,\"framesSent\":%llu,\"framesReceived\":%llu,\"idleShare\":%."
+      "4f,"
       "\"stalledShare\":%.4f,\"stalls\":%llu,\"excluded\":%llu,\"latencyNs\":[",
       seconds, number(c.messages), number(c.response_bytes), number(c.opened), number(c.resent),
       number(c.wrong), number(c.resets), number(c.frames_sent), number(c.frames_received),
@@ -123,7 +124,8 @@ int main(int argc, char** argv) {
   const std::string request = options.text("request", "");
   config.response_bytes = options.count("response-bytes", bytes);
   if (request.empty()) {
-    for (uint32_t i = 0; i < bytes; i++) config.request.push_back(static_cast<uint8_t>('a' + i % 26));
+    for (uint32_t i = 0; i < bytes; i++)
+      config.request.push_back(static_cast<uint8_t>('a' + i % 26));
   } else {
     config.request = read_file(request);
     config.is_echo = false;

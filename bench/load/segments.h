@@ -127,15 +127,16 @@ class SegmentTemplate {
     if (!options.empty()) {
       at->tcp.data_offset = static_cast<uint8_t>(header_bytes / 4 << 4);
       // Its byte in the template's sum goes with the flags.
-      sum = net::checksum_add_word(sum, uint64_t{static_cast<uint16_t>(at->tcp.data_offset - (5 << 4))});
+      sum = net::checksum_add_word(sum,
+                                   uint64_t{static_cast<uint16_t>(at->tcp.data_offset - (5 << 4))});
       std::memcpy(behind, options.data(), options.size());
       sum = net::checksum_add(sum, options.data(), options.size());
       behind += options.size();
     }
-    sum = net::checksum_add_word(
-        sum, uint64_t{at->ip.source_be} + at->tcp.source_port_be + at->tcp.sequence_be +
-                 at->tcp.acknowledgement_be + (uint64_t{flags} << 8) +
-                 rte_cpu_to_be_16(static_cast<uint16_t>(tcp_bytes)));
+    sum = net::checksum_add_word(sum, uint64_t{at->ip.source_be} + at->tcp.source_port_be +
+                                          at->tcp.sequence_be + at->tcp.acknowledgement_be +
+                                          (uint64_t{flags} << 8) +
+                                          rte_cpu_to_be_16(static_cast<uint16_t>(tcp_bytes)));
     at->tcp.checksum = net::checksum_finish(sum);
     frame->data_len = static_cast<uint16_t>(sizeof *at + options.size() + payload_bytes);
     frame->pkt_len = frame->data_len;

@@ -131,13 +131,12 @@ void TcpLoad::send(uint32_t index, Flow& flow, uint8_t flags, uint32_t sequence,
     sum = request_.sum(offset / config_.segment_bytes);
     if (offset == 0 && request_.is_tagged()) sum = net::checksum_add_word(sum, tag);
   }
-  uint8_t* payload =
-      template_->fill(frame,
-                      {.client = client_of(index),
-                       .client_port = flow.port,
-                       .sequence = sequence,
-                       .acknowledgement = (flags & kAck) != 0 ? flow.rcv_nxt : 0},
-                      flags, options, bytes, sum);
+  uint8_t* payload = template_->fill(frame,
+                                     {.client = client_of(index),
+                                      .client_port = flow.port,
+                                      .sequence = sequence,
+                                      .acknowledgement = (flags & kAck) != 0 ? flow.rcv_nxt : 0},
+                                     flags, options, bytes, sum);
   if (bytes != 0) request_.copy(payload, offset, bytes, tag);
   flow.acknowledged = flow.rcv_nxt;
   out_.push_back(frame);
@@ -259,8 +258,7 @@ void TcpLoad::take_segment(uint32_t index, const SegmentHeaders& headers, uint32
       if (options[i] == 3) flow.window_scale = options[i + 2];
       i += std::max<uint32_t>(2, options[i + 1]);
     }
-    if (sends_messages_ && config_.messages_per_connection != 0)
-      return begin(index, now, now);
+    if (sends_messages_ && config_.messages_per_connection != 0) return begin(index, now, now);
     acknowledge(index, flow);
     idle_[(idle_at_ + idle_count_++) % idle_.size()] = index;
     return;
@@ -308,7 +306,8 @@ bool TcpLoad::take_answer(uint32_t index, Flow& flow, const uint8_t* payload, ui
   if (flow.due < stall_end_)
     counts_.excluded++;
   else
-    latency_.record(static_cast<uint64_t>(static_cast<double>(now - flow.due) * 1e3 / ticks_per_us_));
+    latency_.record(
+        static_cast<uint64_t>(static_cast<double>(now - flow.due) * 1e3 / ticks_per_us_));
   flow.is_busy = false;
   flow.count++;
   busy_--;
@@ -352,7 +351,8 @@ void TcpLoad::look_after(uint64_t now) {
     counts_.resent++;
     send_syn(index, flow, now);
   } else if (flow.state == State::open && flow.is_busy &&
-             (flow.snd_una != flow.snd_nxt || flow.snd_nxt - flow.message_start < request_.size())) {
+             (flow.snd_una != flow.snd_nxt ||
+              flow.snd_nxt - flow.message_start < request_.size())) {
     counts_.resent++;
     // From what is not acknowledged on, in whole segments.
     const uint32_t offset = flow.snd_una - flow.message_start;
@@ -375,8 +375,7 @@ bool TcpLoad::turn() {
   }
   last_turn_ = now;
   counts_.frames_received += received;
-  for (uint32_t i = 0; i < received; i++)
-    rte_prefetch0(rte_pktmbuf_mtod(frames[i], const void*));
+  for (uint32_t i = 0; i < received; i++) rte_prefetch0(rte_pktmbuf_mtod(frames[i], const void*));
   for (uint32_t i = 0; i < received; i++) {
     take(frames[i], now);
     rte_pktmbuf_free(frames[i]);

@@ -36,8 +36,7 @@ class EthdevPort::Device {
     if (const int result = rte_eal_hotplug_add(bus.c_str(), name.c_str(), config.arguments.c_str());
         result != 0)
       return "its driver does not take it: " + text_of(result);
-    if (rte_eth_dev_get_port_by_name(name.c_str(), &id) != 0)
-      return "no driver knows this device";
+    if (rte_eth_dev_get_port_by_name(name.c_str(), &id) != 0) return "no driver knows this device";
     is_probed = true;
 
     rte_eth_dev_info info{};
@@ -51,8 +50,8 @@ class EthdevPort::Device {
     rte_eth_conf settings{};
     settings.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
     if (config.offload) {
-      constexpr uint64_t kSums =
-          RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_IPV4_CKSUM;
+      constexpr uint64_t kSums = RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM |
+                                 RTE_ETH_TX_OFFLOAD_IPV4_CKSUM;
       if ((info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_TCP_CKSUM) != 0) {
         completes_checksums = true;
         settings.txmode.offloads |= info.tx_offload_capa & kSums;
@@ -73,7 +72,8 @@ class EthdevPort::Device {
     uint16_t received = config.descriptors, sent = config.descriptors;
     rte_eth_dev_adjust_nb_rx_tx_desc(id, &received, &sent);
     for (uint16_t queue = 0; queue < queues; queue++) {
-      int result = rte_eth_rx_queue_setup(id, queue, received, SOCKET_ID_ANY, nullptr, pools[queue]);
+      int result =
+          rte_eth_rx_queue_setup(id, queue, received, SOCKET_ID_ANY, nullptr, pools[queue]);
       if (result == 0) result = rte_eth_tx_queue_setup(id, queue, sent, SOCKET_ID_ANY, nullptr);
       if (result != 0)
         return "its queue " + std::to_string(queue) + " cannot be set up: " + text_of(result);

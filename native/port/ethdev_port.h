@@ -24,8 +24,8 @@ struct EthdevConfig {
   bool offload = true;
 };
 
-/// One queue of a device that a DPDK driver moves the frames of: memif, af_packet, or a card. Has no
-/// interrupt: a worker without work naps.
+/// One queue of a device that a DPDK driver moves the frames of: memif, af_packet, or a card. Has
+/// no interrupt: a worker without work naps.
 class EthdevPort final : public Port {
  public:
   /// Makes the device with one queue for each of `pools`, which its received frames are taken from,

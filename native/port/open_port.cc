@@ -1,10 +1,14 @@
 #include "port/open_port.h"
 
+#include <net/if.h>
+#include <rte_log.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <utility>
@@ -28,6 +32,12 @@ std::string text_of(const std::array<uint8_t, 6>& address) {
   std::snprintf(text, sizeof text, "%02x:%02x:%02x:%02x:%02x:%02x", address[0], address[1],
                 address[2], address[3], address[4], address[5]);
   return text;
+}
+
+/// A name for one more device of a driver.
+std::string next_name(const char* driver) {
+  static std::atomic<uint32_t> next{0};
+  return driver + std::to_string(next++);
 }
 
 Ports open_tap(const PortConfig& config, std::span<const QueueResources> queues,
@@ -86,12 +96,14 @@ Ports open_memif(const PortConfig& config, std::span<const QueueResources> queue
       return {};
     }
   }
+  // It wants secondary processes, which there are none of, and says so at every start.
+  rte_log_set_level_pattern("pmd.net.memif", RTE_LOG_CRIT);
   std::string arguments = std::string("role=") + (config.connects ? "client" : "server") +
                           ",socket=" + config.device +
                           ",socket-abstract=no,rsize=" + std::to_string(kMemifSlotsLog2) +
                           ",bsize=" + std::to_string(kMemifSlotBytes);
   if (config.link_address) arguments += ",mac=" + text_of(*config.link_address);
-  return open_ethdev({.name = "net_memif0",
+  return open_ethdev({.name = next_name("net_memif"),
                       .arguments = arguments,
                       .descriptors = 1 << kMemifSlotsLog2,
                       .mtu_bytes = config.mtu_bytes,
@@ -102,9 +114,8 @@ Ports open_memif(const PortConfig& config, std::span<const QueueResources> queue
 }  // namespace
 
 std::optional<Driver> driver_of(std::string_view name) {
-  constexpr std::pair<std::string_view, Driver> kDrivers[] = {{"tap", Driver::tap},
-                                                              {"memif", Driver::memif},
-                                                              {"af_packet", Driver::af_packet}};
+  constexpr std::pair<std::string_view, Driver> kDrivers[] = {
+      {"tap", Driver::tap}, {"memif", Driver::memif}, {"af_packet", Driver::af_packet}};
   for (const auto& [each, driver] : kDrivers)
     if (each == name) return driver;
   return {};
@@ -119,13 +130,18 @@ std::vector<std::unique_ptr<Port>> open_port(const PortConfig& config,
     case Driver::memif:
       return open_memif(config, queues, error);
     case Driver::af_packet:
-      return open_ethdev({.name = "net_af_packet0",
-                          .arguments = "iface=" + config.device +
-                                       ",qpairs=" + std::to_string(queues.size()) +
-                                       ",blocksz=4096,framesz=2048,framecnt=2048",
-                          .mtu_bytes = config.mtu_bytes,
-                          .offload = config.offload},
-                         queues, error);
+      if (if_nametoindex(config.device.c_str()) == 0) {
+        error = "cannot open the interface " + config.device + ": " + strerror(errno) +
+                " (ip link shows those that exist here)";
+        return {};
+      }
+      return open_ethdev(
+          {.name = next_name("net_af_packet"),
+           .arguments = "iface=" + config.device + ",qpairs=" + std::to_string(queues.size()) +
+                        ",blocksz=4096,framesz=2048,framecnt=2048",
+           .mtu_bytes = config.mtu_bytes,
+           .offload = config.offload},
+          queues, error);
   }
   return {};
 }

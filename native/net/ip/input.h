@@ -60,7 +60,8 @@ class Input {
   static constexpr uint32_t kKnownPairs = 256;
 
   uint64_t& place_of(uint32_t source_be, uint32_t destination_be) {
-    const uint32_t mixed = source_be ^ source_be >> 8 ^ source_be >> 16 ^ source_be >> 24 ^ destination_be >> 24;
+    const uint32_t mixed =
+        source_be ^ source_be >> 8 ^ source_be >> 16 ^ source_be >> 24 ^ destination_be >> 24;
     return known_pairs_[mixed % kKnownPairs];
   }
   bool drop(rte_mbuf* frame, Counter reason);

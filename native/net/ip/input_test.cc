@@ -177,6 +177,22 @@ TEST_F(IpInputTest, DropsImpossibleSources) {
   EXPECT_TRUE(receive_packet(ipv4(pattern(9), {.source = kFar})));
 }
 
+TEST_F(IpInputTest, WhatItKnowsOfAddressesEndsWithThem) {
+  const Bytes packet = ipv4(pattern(30), {.protocol = 6});
+  EXPECT_TRUE(receive_packet(packet));
+  EXPECT_TRUE(receive_packet(packet));
+  // The same pair by a link broadcast is looked at anew.
+  EXPECT_FALSE(receive(ethernet(packet), {}, true));
+  routing_.remove_address(*routing_.find(Address::v4(kOwn)));
+  EXPECT_FALSE(receive_packet(packet));
+  EXPECT_EQ(count(Counter::drop_ip_foreign), 2u);
+}
+
+TEST_F(IpInputTest, APairOfNoAddressesIsNotKnown) {
+  EXPECT_FALSE(receive_packet(ipv4(pattern(30), {.protocol = 6, .source = 0, .destination = 0})));
+  EXPECT_EQ(count(Counter::drop_ip_foreign), 1u);
+}
+
 TEST_F(IpInputTest, TakesWhatMayOnlyNotBeFragmented) {
   EXPECT_TRUE(receive_packet(ipv4(pattern(16), {.fragment = 0x4000})));
 }

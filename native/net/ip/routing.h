@@ -139,7 +139,8 @@ class Routing {
   void run_timers(uint64_t now_us);
   uint64_t next_deadline_us() const { return next_expiry_us_; }
 
-  /// Another one whenever an address or a route has changed: what was found out before may be wrong.
+  /// Another one whenever an address or a route has changed: what was found out before may be
+  /// wrong.
   uint32_t version() const { return version_; }
 
  private:

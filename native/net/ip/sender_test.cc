@@ -72,6 +72,30 @@ TEST_F(SenderTest, SendsThroughTheGateway) {
   EXPECT_EQ(get32(sink_.sent[0], 14 + 16), kFar);
 }
 
+TEST_F(SenderTest, AWayIsKnownAsLongAsItIsOne) {
+  const auto last_link = [&] { return sink_.sent.back()[5]; };
+  for (int i = 0; i < 3; i++) send(frame(pattern(3)));
+  EXPECT_EQ(last_link(), kPeerLink[5]);
+  // The neighbor has another link address.
+  neighbors_.learn(Address::v4(kPeer), {0x02, 0, 0, 0, 0, 0x66}, resolver_);
+  send(frame(pattern(3)));
+  EXPECT_EQ(last_link(), 0x66);
+  // A more special route leads elsewhere.
+  neighbors_.learn(Address::v4(kGateway), {0x02, 0, 0, 0, 0, 0x55}, resolver_);
+  ASSERT_TRUE(
+      routing_.add_route(Address::v4(kPeer), 32, Address::v4(kGateway), Origin::configured));
+  send(frame(pattern(3)));
+  EXPECT_EQ(last_link(), 0x55);
+  // Nobody has answered for long: it is asked again, and sent on meanwhile.
+  clock_.now_us += 40'000'000;
+  send(frame(pattern(3)));
+  EXPECT_EQ(neighbors_.state_of(Address::v4(kGateway)), link::NeighborCache::State::probing);
+  EXPECT_EQ(sink_.sent.size(), 6u);
+  routing_.remove_address(*routing_.find(Address::v4(kOwn)));
+  send(frame(pattern(2000)));
+  EXPECT_EQ(sink_.sent.size(), 6u);
+}
+
 TEST_F(SenderTest, DropsWhatHasNoRoute) {
   for (const uint32_t destination : {kOwn, 0u, 0x7f000001u, 0xe0000001u, 0xffffffffu, 0x0a0000ffu})
     send(frame(pattern(3)), destination);

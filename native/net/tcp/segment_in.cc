@@ -413,8 +413,8 @@ void Tcp::State::challenge(ControlBlock& block) {
   want_ack(block);
 }
 
-/// Header prediction (RFC 1323 appendix, after Van Jacobson): what nearly every segment is, the text
-/// that comes next, or the acknowledgement of the one segment that is under way, or both, with
+/// Header prediction (RFC 1323 appendix, after Van Jacobson): what nearly every segment is, the
+/// text that comes next, or the acknowledgement of the one segment that is under way, or both, with
 /// nothing lost, marked or early. For these it does what input_connection does, in fewer steps.
 /// False: nothing was done.
 bool Tcp::State::input_predicted(ControlBlock& block, const Segment& segment) {

@@ -438,7 +438,8 @@ bool Tcp::State::send_queued(ControlBlock& block) {
 }
 
 /// What is sent most often: a short message that both windows let through, with nothing else under
-/// way. For it, this does what send_queued and send_new do, in fewer steps. False: nothing was done.
+/// way. For it, this does what send_queued and send_new do, in fewer steps. False: nothing was
+/// done.
 bool Tcp::State::output_predicted(ControlBlock& block) {
   const uint32_t bytes = block.queue.bytes();
   const SendQueue::Cursor from = block.queue.front();

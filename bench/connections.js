@@ -1,0 +1,35 @@
+/** Echo with up to a million open connections, all in use in turn; messages for each core-second. */
+import { compareLoads, ECHO, medianOf } from "./compare-loads.js";
+
+const CONNECTIONS = [64, 1_024, 16_384, 100_000, 250_000, 1_000_000];
+/** A Linux server has no more file descriptors than this allows. */
+const MOST_OF_LINUX = 16_384;
+const OUTSTANDING = 1_024;
+const GOAL_SHARE_OF_PEAK = 0.8;
+
+/** The figure. */
+export async function connections({ quick, only = "", progress }) {
+  const cases = CONNECTIONS.map((each) => ({
+    name: `${each} connections`,
+    options: {
+      connections: each,
+      outstanding: Math.min(each, OUTSTANDING),
+      bytes: 64,
+      // Each connection has its turn.
+      seconds: quick ? 0.5 : 1,
+      windows: quick ? 4 : 6,
+      patience: 120,
+    },
+    sides: each > MOST_OF_LINUX ? ["weir"] : undefined,
+  })).filter(({ name }) => name.includes(only));
+  const report = await compareLoads({ figure: "connections", server: ECHO, cases, rounds: quick ? 1 : 3, progress });
+  const peak = Math.max(...cases.map(({ name }) => medianOf(report, name) ?? 0));
+  for (const { name } of cases) {
+    const median = medianOf(report, name);
+    if (median === undefined) continue;
+    const ratio = { name: `${name}: share of peak`, value: median / peak };
+    const isGoal = name === "250000 connections";
+    report.ratios.push(isGoal ? { ...ratio, goal: GOAL_SHARE_OF_PEAK, met: ratio.value >= GOAL_SHARE_OF_PEAK } : ratio);
+  }
+  return report;
+}

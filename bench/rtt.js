@@ -1,0 +1,22 @@
+/** The round trip of one message of one connection, with nothing else to do; 64 bytes to 512 KiB. */
+import { compareLoads, ECHO } from "./compare-loads.js";
+
+const SIZES_BYTES = [64, 1_024, 8_192, 65_536, 524_288];
+const GOAL_OF_SMALL = 8;
+
+/** The figure. */
+export async function rtt({ quick, only = "", progress }) {
+  const cases = SIZES_BYTES.map((bytes) => ({
+    name: `${bytes} bytes`,
+    options: { connections: 1, bytes, seconds: quick ? 0.25 : 0.5, windows: quick ? 5 : 7 },
+    goal: bytes === SIZES_BYTES[0] ? GOAL_OF_SMALL : undefined,
+  })).filter(({ name }) => name.includes(only));
+  return await compareLoads({
+    figure: "rtt",
+    server: ECHO,
+    cases,
+    rounds: quick ? 2 : 5,
+    show: ["p50", "p99"],
+    progress,
+  });
+}
