@@ -18,6 +18,8 @@ export const LOAD_CORE = 1;
 const ADDRESSES = { weir: "10.45.0.2", linux: "10.46.0.2" };
 /** Frames for one call of the kernel; with more, the first wait for the last. */
 const KERNEL_BATCH = 32;
+/** Its calls themselves take longer than what is a stall elsewhere. */
+const KERNEL_STALL_US = 100_000;
 const CLIENTS = { weir: "10.45.1.0", linux: "10.46.1.0" };
 
 /** Runs the load generator; `onWindow` is called with each window as it ends. */
@@ -102,7 +104,13 @@ export async function linuxSide(command, name = "Linux") {
     mark: () => processorSeconds(SERVER_CORE).busy,
     coreSeconds: (before, after) => after - before,
     run: (given, onWindow) =>
-      load("af_packet:load0", ADDRESSES.linux, CLIENTS.linux, { ...given, batch: KERNEL_BATCH }, onWindow),
+      load(
+        "af_packet:load0",
+        ADDRESSES.linux,
+        CLIENTS.linux,
+        { ...given, batch: KERNEL_BATCH, "stall-us": KERNEL_STALL_US },
+        onWindow,
+      ),
     async end() {
       server.end();
       ip("link", "del", "load0");

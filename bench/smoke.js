@@ -3,44 +3,14 @@
  * batches of 1, 16 and 64 (time by the clock, instructions by callgrind); and a kernel client over TAP, beside a Linux
  * epoll server over veth.
  */
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { buildPrograms, program, ROOT, runInside } from "./namespaces.js";
+import { buildPrograms, runInside } from "./namespaces.js";
 import { machine, noiseOf, summarize } from "./report.js";
+import { buildEcho, echo, instructionsPerMessage } from "./ring-echo.js";
 
-const ECHO_BENCH = program("echo_bench");
 const BATCHES = [1, 16, 64];
-const CONNECTIONS = 64;
-/** Left of this is the run's own start: the difference of two runs counts messages alone. */
-const COUNTED_MESSAGES = [20_000, 60_000];
-
-function echo(handler, batch, messages, windows, module, prefix = []) {
-  const [command, ...rest] = [...prefix, ECHO_BENCH];
-  const options = ["--handler", handler, "--batch", batch, "--connections", CONNECTIONS, "--messages", messages];
-  const args = [...rest, ...options, "--windows", windows, "--module", module].map(String);
-  return JSON.parse(execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }));
-}
-
-/** Instructions that the server's cycles take for one message, by callgrind. */
-function instructionsPerMessage(handler, batch, module, folder) {
-  const counts = COUNTED_MESSAGES.map((messages) => {
-    const file = join(folder, "callgrind.out");
-    const cycle = "weir::worker::Worker::cycle(unsigned long)";
-    const { messages: done } = echo(handler, batch, messages, 1, module, [
-      "valgrind",
-      "--tool=callgrind",
-      `--callgrind-out-file=${file}`,
-      "--collect-atstart=no",
-      `--toggle-collect=${cycle}`,
-    ]);
-    const total = /^(?:summary|totals): (\d+)/m.exec(readFileSync(file, "utf8"));
-    if (total === null) throw new Error("callgrind wrote no totals");
-    return { done, instructions: Number(total[1]) };
-  });
-  return (counts[1].instructions - counts[0].instructions) / (counts[1].done - counts[0].done);
-}
 
 /** The figure. `progress` is told what is being measured. */
 export async function smoke({ quick, progress }) {
@@ -48,14 +18,7 @@ export async function smoke({ quick, progress }) {
   buildPrograms("echo_bench", "kernel_bench");
   const folder = mkdtempSync(join(tmpdir(), "weir-bench-"));
   try {
-    const module = join(folder, "echo.wasm");
-    execFileSync(process.execPath, [
-      join(ROOT, "runtime/bin/weir.js"),
-      "build",
-      join(ROOT, "examples/echo"),
-      "-o",
-      module,
-    ]);
+    const module = buildEcho(folder);
     const rows = [];
     const ratios = [];
     const rounds = quick ? 3 : 7;

@@ -120,6 +120,7 @@ int main(int argc, char** argv) {
   config.rate = options.number("rate", 0);
   config.messages_per_connection = options.count("per-connection", 0);
   config.batch = std::min(256u, options.count("batch", 64));
+  config.stall_us = options.number("stall-us", 100);
   const uint32_t bytes = options.count("bytes", 64);
   const std::string request = options.text("request", "");
   config.response_bytes = options.count("response-bytes", bytes);

@@ -20,8 +20,6 @@ constexpr uint32_t kPortsPerClient = 60'000;
 constexpr uint16_t kFirstPort = 2'048;
 /// Handshakes under way at once: fewer than the backlog of a server.
 constexpr uint32_t kMostOpening = 128;
-/// Two turns further apart have a stall between them: the thread did not run.
-constexpr double kStallUs = 100;
 /// Without an answer for so long, everything is sent again.
 constexpr double kPatienceUs = 300'000;
 /// As other clients do, an answer that nothing is sent after is acknowledged after a while.
@@ -368,7 +366,7 @@ bool TcpLoad::turn() {
   const uint32_t received = port_.receive(frames, config_.batch);
   const uint64_t now = rte_rdtsc();
   const uint64_t gap = now - last_turn_;
-  if (last_turn_ != 0 && static_cast<double>(gap) > kStallUs * ticks_per_us_) {
+  if (last_turn_ != 0 && static_cast<double>(gap) > config_.stall_us * ticks_per_us_) {
     counts_.stalls++;
     counts_.stalled_ticks += gap;
     stall_end_ = now;

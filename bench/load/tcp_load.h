@@ -31,6 +31,8 @@ struct LoadConfig {
   uint32_t messages_per_connection = 0;
   uint32_t segment_bytes = 1460;
   uint32_t batch = 64;
+  /// Two turns further apart have a stall between them: the thread did not run.
+  double stall_us = 100;
 };
 
 /// What happened in a window of time.

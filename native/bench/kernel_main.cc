@@ -3,6 +3,7 @@
 /// PORT CONNECTIONS BYTES SECONDS` prints one JSON object.
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -27,6 +28,22 @@ using Clock = std::chrono::steady_clock;
 void no_delay(int descriptor) {
   int one = 1;
   setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+}
+
+/// Waits where the connection takes no more: a client that has sent a long message reads the echo.
+bool write_all(int descriptor, const char* at, size_t bytes) {
+  while (bytes != 0) {
+    const ssize_t written = write(descriptor, at, bytes);
+    if (written < 0 && errno != EAGAIN) return false;
+    if (written < 0) {
+      pollfd room{descriptor, POLLOUT, 0};
+      poll(&room, 1, 1000);
+      continue;
+    }
+    at += written;
+    bytes -= static_cast<size_t>(written);
+  }
+  return true;
 }
 
 int serve(uint16_t port) {
@@ -57,7 +74,7 @@ int serve(uint16_t port) {
       }
       ssize_t got = read(descriptor, buffer.data(), buffer.size());
       if (got > 0) {
-        if (write(descriptor, buffer.data(), static_cast<size_t>(got)) != got) close(descriptor);
+        if (!write_all(descriptor, buffer.data(), static_cast<size_t>(got))) close(descriptor);
       } else if (got == 0 || errno != EAGAIN) {
         close(descriptor);
       }

@@ -52,7 +52,7 @@ export const PACKAGES = [
     uses: "fuzz",
     purpose: "libFuzzer and the sanitizers for clang",
   },
-  { name: "valgrind", programs: ["valgrind"], uses: "bench", purpose: "counts instructions" },
+  { name: "valgrind", programs: ["valgrind"], uses: "test", purpose: "counts instructions" },
 ];
 
 const COMMANDS = {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { LOG_FOLDER } from "./paths.js";
 import { formatDuration, Report } from "./report.js";
 import { formatRunners } from "./runners/format.js";
+import { instructionRunners } from "./runners/instructions.js";
 import { nativeRunners } from "./runners/native.js";
 import { rustRunners } from "./runners/rust.js";
 import { simulatorRunners } from "./runners/simulator.js";
@@ -10,7 +11,14 @@ import { vitestRunners } from "./runners/vitest.js";
 import { tailOf } from "./shell.js";
 
 /** Each runner: name, and run(context, progress, log, extra) -> { passed, failed, detail? }. */
-const RUNNERS = [...formatRunners, ...rustRunners, ...nativeRunners, ...simulatorRunners, ...vitestRunners];
+const RUNNERS = [
+  ...formatRunners,
+  ...rustRunners,
+  ...nativeRunners,
+  ...instructionRunners,
+  ...simulatorRunners,
+  ...vitestRunners,
+];
 
 /** Splits `--only a,b` from the arguments; the others go to vitest. */
 export function selectRunners(args, runners = RUNNERS) {

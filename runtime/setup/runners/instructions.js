@@ -1,0 +1,36 @@
+/** Instructions of one echoed message over a ring, by callgrind: the same count wherever and whenever it is taken. */
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { buildEcho, instructionsPerMessage } from "../../../bench/ring-echo.js";
+import { NATIVE_BUILD, ROOT } from "../paths.js";
+import { ninja } from "../steps/native.js";
+
+/** Bounds a little above what was counted last: whoever needs more says so by changing the file. */
+const BOUNDS = join(ROOT, "bench", "instruction-bounds.json");
+const BATCH = 64;
+
+export const instructionRunners = [
+  {
+    name: "instructions",
+    async run(context, progress, log) {
+      await ninja(context, NATIVE_BUILD, ["echo_bench"], progress, log);
+      const bounds = Object.entries(JSON.parse(readFileSync(BOUNDS, "utf8")));
+      const folder = mkdtempSync(join(tmpdir(), "weir-instructions-"));
+      try {
+        const module = buildEcho(folder);
+        const exceeded = [];
+        for (const [handler, bound] of bounds) {
+          progress.update(handler);
+          const counted = Math.round(instructionsPerMessage(handler, BATCH, module, folder));
+          if (counted > bound) {
+            exceeded.push(`${handler}: ${counted} instructions for a message of 64 bytes, at most ${bound} allowed`);
+          }
+        }
+        return { passed: bounds.length - exceeded.length, failed: exceeded.length, detail: exceeded.join("\n") };
+      } finally {
+        rmSync(folder, { recursive: true, force: true });
+      }
+    },
+  },
+];
