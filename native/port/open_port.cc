@@ -13,6 +13,7 @@
 #include <cstring>
 #include <utility>
 
+#include "port/af_xdp_port.h"
 #include "port/ethdev_port.h"
 #include "port/tap_port.h"
 
@@ -51,6 +52,21 @@ Ports open_tap(const PortConfig& config, std::span<const QueueResources> queues,
                 .mtu_bytes = config.mtu_bytes,
                 .offload = config.offload};
   auto port = TapPort::open(tap, queues[0].pool, *queues[0].counters, error);
+  Ports ports;
+  if (port != nullptr) ports.push_back(std::move(port));
+  return ports;
+}
+
+Ports open_af_xdp(const PortConfig& config, std::span<const QueueResources> queues,
+                  std::string& error) {
+  if (queues.size() != 1) {
+    error = "an AF_XDP port has one queue for now (name one core)";
+    return {};
+  }
+  auto port = AfXdpPort::open({.interface = config.device,
+                               .mtu_bytes = config.mtu_bytes,
+                               .link_address = config.link_address},
+                              *queues[0].counters, error);
   Ports ports;
   if (port != nullptr) ports.push_back(std::move(port));
   return ports;
@@ -114,8 +130,10 @@ Ports open_memif(const PortConfig& config, std::span<const QueueResources> queue
 }  // namespace
 
 std::optional<Driver> driver_of(std::string_view name) {
-  constexpr std::pair<std::string_view, Driver> kDrivers[] = {
-      {"tap", Driver::tap}, {"memif", Driver::memif}, {"af_packet", Driver::af_packet}};
+  constexpr std::pair<std::string_view, Driver> kDrivers[] = {{"tap", Driver::tap},
+                                                              {"memif", Driver::memif},
+                                                              {"af_xdp", Driver::af_xdp},
+                                                              {"af_packet", Driver::af_packet}};
   for (const auto& [each, driver] : kDrivers)
     if (each == name) return driver;
   return {};
@@ -129,6 +147,8 @@ std::vector<std::unique_ptr<Port>> open_port(const PortConfig& config,
       return open_tap(config, queues, error);
     case Driver::memif:
       return open_memif(config, queues, error);
+    case Driver::af_xdp:
+      return open_af_xdp(config, queues, error);
     case Driver::af_packet:
       if (if_nametoindex(config.device.c_str()) == 0) {
         error = "cannot open the interface " + config.device + ": " + strerror(errno) +

@@ -14,12 +14,12 @@ struct rte_mempool;
 
 namespace weir::port {
 
-enum class Driver { tap, memif, af_packet };
+enum class Driver { tap, memif, af_xdp, af_packet };
 
 /// What port to open; docs/ports.md says what each driver is for.
 struct PortConfig {
   Driver driver = Driver::tap;
-  /// tap: name of the interface. memif: path of the socket. af_packet: name of an interface that
+  /// tap: name of the interface. memif: path of the socket. af_xdp, af_packet: an interface that
   /// exists.
   std::string device = "weir%d";
   /// Our link address; without one, the device's own or a random one.

@@ -36,7 +36,7 @@ function configOf(options: Options): HostConfig {
   const colon = options.port.indexOf(":");
   const [driver, device] = [options.port.slice(0, colon), options.port.slice(colon + 1)];
   if (colon < 1 || device === "") {
-    const hint = "Write --port tap:NAME, memif:SOCKET or af_packet:NAME.";
+    const hint = "Write --port tap:NAME, memif:SOCKET, af_xdp:NAME or af_packet:NAME.";
     throw new CliError(`--port ${options.port} is not possible.`, ExitCode.usage, hint);
   }
   const learns = options.dhcp === true || options.acceptRa === true;
@@ -77,7 +77,7 @@ export function register(program: Command): void {
     .command("run")
     .description("run one app in the foreground, on a port of its own")
     .argument("[app]", "folder with a weir.toml", ".")
-    .option("--port <driver:device>", "the port: tap:NAME, memif:SOCKET or af_packet:NAME", "tap:weir0")
+    .option("--port <driver:device>", "the port: tap:NAME, memif:SOCKET, af_xdp:NAME or af_packet:NAME", "tap:weir0")
     .option(
       "--ip <cidr>",
       `weir's address with its prefix; may be repeated (default: ${DEFAULT_ADDRESSES})`,

@@ -98,10 +98,10 @@ ceilings.memory_mib = 256
     ],
     [
       "what comes later",
-      '[workers]\ncores = [2, 3]\n[[port]]\ndriver = "af_xdp"\naddresses = ["10.0.0.2/8"]\n[[port]]\n[ceilings]\ncpu_percent = 5\n[[tenant]]\nname = "acme"\nlisten = ["lan http *.acme.example"]\nceilings.tx_mbit_s = 5',
+      '[workers]\ncores = [2, 3]\n[[port]]\ndriver = "pci"\naddresses = ["10.0.0.2/8"]\n[[port]]\n[ceilings]\ncpu_percent = 5\n[[tenant]]\nname = "acme"\nlisten = ["lan http *.acme.example"]\nceilings.tx_mbit_s = 5',
       [
         "host.toml:2:9: several cores are not there yet (name one)",
-        'host.toml:4:10: "driver" = "af_xdp" is not there yet (there are tap, memif and af_packet)',
+        'host.toml:4:10: "driver" = "pci" is not there yet (there are tap, memif, af_xdp and af_packet)',
         "host.toml:6:3: several ports are not there yet (keep one)",
         'host.toml:8:1: "cpu_percent" is not there yet (ceilings.poll_us bounds the time of one call)',
         'host.toml:11:11: the host name in "lan http *.acme.example" is not there yet (grant the whole port: "lan http 80")',
@@ -116,6 +116,14 @@ ceilings.memory_mib = 256
         'host.toml:3:10: "device" must be 1 to 15 characters without spaces, "/" and ":"',
         "host.toml:5:13: the gateway 10.45.0.1 is not in the network of 10.44.0.2/24",
         'host.toml:6:18: "kernel_address" is weir\'s own address',
+      ],
+    ],
+    [
+      "the device of a driver",
+      '[[port]]\ndriver = "memif"\ndevice = "memif.sock"\nkernel_address = "10.44.0.1/24"',
+      [
+        'host.toml:3:10: "device" must be the absolute path of a socket, of at most 107 characters without a comma',
+        'host.toml:4:18: "kernel_address" is for the kernel\'s side of a TAP',
       ],
     ],
     [

@@ -121,6 +121,7 @@ const DRIVERS = {
     pattern: /^\/[^\0,]{1,106}$/,
     problem: "must be the absolute path of a socket, of at most 107 characters without a comma",
   },
+  af_xdp: INTERFACE,
   af_packet: INTERFACE,
 } as const;
 export type Driver = keyof typeof DRIVERS;
@@ -135,7 +136,7 @@ const port = z
     device: z
       .string()
       .default("weir0")
-      .describe("tap and af_packet: the interface's name. memif: the path of the socket."),
+      .describe("tap, af_xdp and af_packet: the interface's name. memif: the path of the socket."),
     addresses: z
       .array(network)
       .max(MAX_ADDRESSES)
@@ -333,8 +334,8 @@ const CPU_HINT = "ceilings.poll_us bounds the time of one call";
 const LATER: readonly Later[] = [
   {
     path: ["port", "*", "driver"],
-    values: ["ring", "af_xdp", "pci"],
-    hint: "there are tap, memif and af_packet",
+    values: ["ring", "pci"],
+    hint: "there are tap, memif, af_xdp and af_packet",
   },
   { path: ["ceilings", "cpu_percent"], hint: CPU_HINT },
   { path: ["ceilings", "tx_mbit_s"], hint: "remove the line" },

@@ -21,6 +21,18 @@ export const PACKAGES = [
     uses: "start",
     purpose: "packet buffers, rings and drivers",
   },
+  {
+    name: "libxdp-dev",
+    files: ["/usr/include/xdp/xsk.h", `/usr/lib/${triple}/libxdp.so`],
+    uses: "start",
+    purpose: "AF_XDP ports",
+  },
+  {
+    name: "libbpf-dev",
+    files: ["/usr/include/bpf/bpf.h", `/usr/lib/${triple}/libbpf.so`],
+    uses: "start",
+    purpose: "the program of AF_XDP ports",
+  },
   { name: "libnuma-dev", files: ["/usr/include/numa.h"], uses: "start", purpose: "DPDK needs it" },
   { name: "util-linux", programs: ["unshare"], uses: "start", purpose: "namespaces for the playground" },
   { name: "iproute2", programs: ["ip"], uses: "start", purpose: "sets the playground's network up" },
