@@ -7,6 +7,8 @@ import { machine, noiseOf, summarize } from "./report.js";
 export const MEASURES = {
   perCoreSecond: { unit: "messages/core-s", of: (window) => window.perCoreSecond },
   p50: { unit: "us, p50", of: ({ latencyNs }) => percentileUs(latencyNs, 0.5), invert: true },
+  p90: { unit: "us, p90", of: ({ latencyNs }) => percentileUs(latencyNs, 0.9), invert: true },
+  perSecond: { unit: "messages/s", of: ({ messages, seconds }) => messages / seconds },
   p99: { unit: "us, p99", of: ({ latencyNs }) => percentileUs(latencyNs, 0.99), invert: true },
 };
 

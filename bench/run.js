@@ -1,9 +1,11 @@
-/** `npm run bench -- FIGURE [--quick] [--only TEXT] [--json FILE]`: one file per figure; prints a table and writes JSON. */
+/** `npm run bench -- FIGURE|all [--quick] [--only TEXT] [--json FILE]`: one file per figure; prints a table and writes JSON. */
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { batch } from "./batch.js";
 import { bulk } from "./bulk.js";
 import { connections } from "./connections.js";
 import { echo } from "./echo.js";
+import { latency } from "./load-latency.js";
 import { paths } from "./paths.js";
 import { formatReport } from "./report.js";
 import { rtt } from "./rtt.js";
@@ -11,19 +13,26 @@ import { short } from "./short.js";
 import { size } from "./size.js";
 import { smoke } from "./smoke.js";
 import { synFlood } from "./syn-flood.js";
+import { tax } from "./tax.js";
 
-const FIGURES = { bulk, connections, echo, paths, rtt, short, size, smoke, "syn-flood": synFlood };
+const FIGURES = { batch, bulk, connections, echo, latency, paths, rtt, short, size, smoke, "syn-flood": synFlood, tax };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { json: { type: "string" }, quick: { type: "boolean", default: false }, only: { type: "string" } },
 });
 const name = positionals[0] ?? "smoke";
-const figure = FIGURES[name];
-if (figure === undefined) {
-  console.error(`bench: there is no figure "${name}"; there are: ${Object.keys(FIGURES).join(", ")}`);
+if (name !== "all" && FIGURES[name] === undefined) {
+  console.error(`bench: there is no figure "${name}"; there are: all, ${Object.keys(FIGURES).join(", ")}`);
   process.exit(2);
 }
-const report = await figure({ quick: values.quick, only: values.only, progress: (line) => console.error(line) });
-console.log(formatReport(report));
-if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`);
+const reports = [];
+for (const each of name === "all" ? Object.keys(FIGURES) : [name]) {
+  const { quick, only } = values;
+  const report = await FIGURES[each]({ quick, only, progress: (line) => console.error(line) });
+  reports.push(report);
+  console.log(`${formatReport(report)}\n`);
+}
+if (values.json !== undefined) {
+  writeFileSync(values.json, `${JSON.stringify(name === "all" ? reports : reports[0], null, 2)}\n`);
+}

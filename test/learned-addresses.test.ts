@@ -84,10 +84,12 @@ test("radvd: a prefix and a router, which goes when it says so", async () => {
   const { stdout } = await host.execute(["ip", "-6", "-o", "address", "show", "dev", DEVICE]);
   expect(stdout).toContain("fe80::");
   const neighbors = async () => (await host.execute(["ip", "-6", "neighbor", "show", "dev", DEVICE])).stdout;
-  // weir's link address is in what it says to the link.
+  const { stdout: device } = await host.execute(["ip", "-o", "link", "show", "dev", DEVICE]);
+  // weir's link address is in what it says to the link; the kernel hears itself, too.
   const linkAddress = await until("a neighbor on the link", async () => {
     await host.execute(["ping", "-n", "-c", "1", "-W", "1", `ff02::1%${DEVICE}`]);
-    return /fe80::\S+ lladdr (\S+)/.exec(await neighbors())?.[1];
+    const heard = (await neighbors()).matchAll(/fe80::\S+ lladdr (\S+)/g);
+    return [...heard].map(([, each]) => each).find((each) => each !== undefined && !device.includes(each));
   });
   const address = autoconfigured(linkAddress);
   await host.waitForPort(ECHO_PORT, LEARNING_TIMEOUT_MS, address);

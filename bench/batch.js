@@ -1,0 +1,32 @@
+/** The bound of a batch: the round trip with nothing else to do must not grow with it, and the peak must. */
+import { compareLoads, ECHO } from "./compare-loads.js";
+
+const BATCHES = [1, 2, 8, 16, 64, 128];
+const PEAK_CONNECTIONS = 512;
+/** How far the unloaded p90 of any bound may be from that of one. */
+const GOAL_FLAT = 1.1;
+
+/** The figure. */
+export async function batch({ quick, progress }) {
+  const report = { figure: "batch", rows: [], ratios: [] };
+  const windows = { seconds: quick ? 0.25 : 0.5, windows: quick ? 5 : 7, bytes: 64 };
+  const server = { ...ECHO, linux: undefined };
+  const p90 = [];
+  const peaks = [];
+  for (const each of BATCHES) {
+    const given = { figure: "batch", server, batch: each, rounds: quick ? 1 : 3, progress };
+    const unloaded = [{ name: `B=${each} unloaded`, options: { connections: 1, ...windows } }];
+    const loaded = [{ name: `B=${each} loaded`, options: { connections: PEAK_CONNECTIONS, ...windows } }];
+    const quiet = await compareLoads({ ...given, cases: unloaded, show: ["p90"] });
+    const busy = await compareLoads({ ...given, cases: loaded });
+    report.rows.push(...quiet.rows, ...busy.rows);
+    p90.push(quiet.rows[0]?.median);
+    peaks.push(busy.rows[0]?.median);
+    Object.assign(report, { machine: busy.machine, noise: busy.noise });
+  }
+  const value = Math.max(...p90) / p90[0];
+  report.ratios.push({ name: "unloaded p90, largest / B=1", value, goal: GOAL_FLAT, met: value <= GOAL_FLAT });
+  const growth = peaks.at(-1) / peaks[0];
+  report.ratios.push({ name: "peak, B=128 / B=1", value: growth, goal: 1, met: growth > 1 });
+  return report;
+}

@@ -1,0 +1,50 @@
+/** The price of WebAssembly: the same echo over a ring by a Wasm handler and by a native one, called directly. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { buildPrograms } from "./namespaces.js";
+import { machine, noiseOf, summarize } from "./report.js";
+import { buildEcho, echo } from "./ring-echo.js";
+
+const BATCHES = [1, 2, 4, 8, 16, 32, 64, 128];
+/** Of the native handler's time, from this batch on, and with one frame at a time. */
+const LARGE_BATCH = 16;
+const GOAL_LARGE = 0.1;
+const GOAL_ONE = 0.2;
+
+function goalOf(batch) {
+  if (batch >= LARGE_BATCH) return GOAL_LARGE;
+  return batch === 1 ? GOAL_ONE : undefined;
+}
+
+/** The figure. */
+export async function tax({ quick, progress }) {
+  buildPrograms("echo_bench");
+  const folder = mkdtempSync(join(tmpdir(), "weir-bench-"));
+  try {
+    const module = buildEcho(folder);
+    const rows = [];
+    const ratios = [];
+    for (const batch of BATCHES) {
+      const ns = { native: [], wasm: [] };
+      for (let round = 0; round < (quick ? 5 : 11); round++) {
+        progress(`B = ${batch}, round ${round + 1}`);
+        for (const handler of ["native", "wasm"]) ns[handler].push(echo(handler, batch, 300_000, 5, module).ns.median);
+      }
+      for (const [handler, values] of Object.entries(ns))
+        rows.push(summarize(`B=${batch} ${handler}`, "ns/message", values));
+      // Of each pair of runs: both saw the same weather.
+      const value = summarize(
+        "",
+        "",
+        ns.wasm.map((wasm, i) => wasm / ns.native[i] - 1),
+      ).median;
+      const goal = goalOf(batch);
+      const ratio = { name: `B=${batch}: more time with Wasm`, value };
+      ratios.push(goal === undefined ? ratio : { ...ratio, goal, met: value <= goal });
+    }
+    return { figure: "tax", machine: machine(), noise: noiseOf(rows), rows, ratios };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
