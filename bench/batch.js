@@ -24,9 +24,15 @@ export async function batch({ quick, progress }) {
     peaks.push(busy.rows[0]?.median);
     Object.assign(report, { machine: busy.machine, noise: busy.noise });
   }
-  const value = Math.max(...p90) / p90[0];
-  report.ratios.push({ name: "unloaded p90, largest / B=1", value, goal: GOAL_FLAT, met: value <= GOAL_FLAT });
-  const growth = peaks.at(-1) / peaks[0];
-  report.ratios.push({ name: "peak, B=128 / B=1", value: growth, goal: 1, met: growth > 1 });
+  // Where all windows of one were refused there is nothing to compare.
+  if (!p90.includes(undefined)) {
+    const value = Math.max(...p90) / p90[0];
+    report.ratios.push({ name: "unloaded p90, largest / B=1", value, goal: GOAL_FLAT, met: value <= GOAL_FLAT });
+  }
+  const [one, most] = [peaks[0], peaks.at(-1)];
+  if (one !== undefined && most !== undefined) {
+    const value = most / one;
+    report.ratios.push({ name: "peak, B=128 / B=1", value, goal: 1, met: value > 1 });
+  }
   return report;
 }
