@@ -60,6 +60,15 @@ TcpLoad::TcpLoad(const LoadConfig& config, port::Port& port, rte_mempool* pool)
   if (config_.rate > 0) interval_ = 1e6 * ticks_per_us_ / config_.rate;
 }
 
+void TcpLoad::put_idle(uint32_t index) { idle_[(idle_at_ + idle_count_++) % idle_.size()] = index; }
+
+uint32_t TcpLoad::take_idle() {
+  const uint32_t index = idle_[idle_at_];
+  idle_at_ = (idle_at_ + 1) % static_cast<uint32_t>(idle_.size());
+  idle_count_--;
+  return index;
+}
+
 uint32_t TcpLoad::client_of(uint32_t index) const {
   return config_.first_client + index / kPortsPerClient;
 }
@@ -258,7 +267,7 @@ void TcpLoad::take_segment(uint32_t index, const SegmentHeaders& headers, uint32
     }
     if (sends_messages_ && config_.messages_per_connection != 0) return begin(index, now, now);
     acknowledge(index, flow);
-    idle_[(idle_at_ + idle_count_++) % idle_.size()] = index;
+    put_idle(index);
     return;
   }
   if (flow.state != State::open || (tcp.flags & kAck) == 0) return;
@@ -320,7 +329,7 @@ bool TcpLoad::take_answer(uint32_t index, Flow& flow, const uint8_t* payload, ui
     if (sends_messages_) open_flow(index, now);
     return true;
   }
-  idle_[(idle_at_ + idle_count_++) % idle_.size()] = index;
+  put_idle(index);
   if (!flow.owes && owed_count_ < owed_.size()) {
     flow.owes = true;
     owed_[(owed_at_ + owed_count_++) % owed_.size()] = {index, now};
@@ -382,19 +391,13 @@ bool TcpLoad::turn() {
   if (sends_messages_ && config_.messages_per_connection == 0) {
     if (interval_ > 0) {
       while (next_due_ <= static_cast<double>(now) && idle_count_ != 0 && !is_full()) {
-        const uint32_t index = idle_[idle_at_];
-        idle_at_ = (idle_at_ + 1) % static_cast<uint32_t>(idle_.size());
-        idle_count_--;
-        begin(index, static_cast<uint64_t>(next_due_), now);
+        begin(take_idle(), static_cast<uint64_t>(next_due_), now);
         next_due_ += interval_;
         did = true;
       }
     } else {
       while (busy_ < config_.outstanding && idle_count_ != 0 && !is_full()) {
-        const uint32_t index = idle_[idle_at_];
-        idle_at_ = (idle_at_ + 1) % static_cast<uint32_t>(idle_.size());
-        idle_count_--;
-        begin(index, now, now);
+        begin(take_idle(), now, now);
         did = true;
       }
     }
@@ -438,10 +441,8 @@ void TcpLoad::run(double seconds) {
   if (next_due_ == 0) next_due_ = static_cast<double>(start);
   last_turn_ = start;
   if (config_.messages_per_connection != 0) {
-    for (; idle_count_ != 0; idle_count_--) {
-      const uint32_t index = idle_[idle_at_];
-      idle_at_ = (idle_at_ + 1) % static_cast<uint32_t>(idle_.size());
-      begin(index, start, start);
+    while (idle_count_ != 0) {
+      begin(take_idle(), start, start);
       if (is_full()) flush();
     }
   }

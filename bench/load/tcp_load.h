@@ -22,7 +22,8 @@ struct LoadConfig {
   /// Messages under way at once, over all connections.
   uint32_t outstanding = 64;
   std::vector<uint8_t> request;
-  /// What is expected back; empty: so many bytes of any content.
+  /// The request is expected back, with its connection's and its own number in its first bytes;
+  /// else any bytes, so many of them.
   bool is_echo = true;
   uint32_t response_bytes = 64;
   /// Open loop: messages a second, whatever the answers do; 0 for the closed loop.
@@ -109,6 +110,8 @@ class TcpLoad {
   uint64_t tag_of(uint32_t index, const Flow& flow) const {
     return uint64_t{index} << 32 | flow.count;
   }
+  void put_idle(uint32_t index);
+  uint32_t take_idle();
   bool turn();
   void take(rte_mbuf* frame, uint64_t now);
   void take_arp(const uint8_t* at, uint32_t bytes);

@@ -89,9 +89,8 @@ struct AfXdpPort::Kernel {
   int control = -1;
 };
 
-AfXdpPort::AfXdpPort(const AfXdpConfig& config, Counters& counters)
+AfXdpPort::AfXdpPort(const AfXdpConfig& config)
     : kernel_(std::make_unique<Kernel>()),
-      counters_(counters),
       interface_(config.interface),
       mtu_bytes_(std::min(config.mtu_bytes, kLargestMtuBytes)) {}
 
@@ -101,9 +100,8 @@ AfXdpPort::~AfXdpPort() {
   if (memory_ != nullptr) munmap(memory_, kMemoryBytes);
 }
 
-std::unique_ptr<AfXdpPort> AfXdpPort::open(const AfXdpConfig& config, Counters& counters,
-                                           std::string& error) {
-  std::unique_ptr<AfXdpPort> port(new AfXdpPort(config, counters));
+std::unique_ptr<AfXdpPort> AfXdpPort::open(const AfXdpConfig& config, std::string& error) {
+  std::unique_ptr<AfXdpPort> port(new AfXdpPort(config));
   std::string problem = port->make_memory();
   if (problem.empty()) problem = port->attach(config);
   if (problem.empty()) return port;

@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "base/counters.h"
 #include "port/port.h"
 
 struct rte_mempool;
@@ -32,8 +31,7 @@ struct AfXdpConfig {
 class AfXdpPort final : public Port {
  public:
   /// Nothing and `error` (what failed, why, what to do) on failure.
-  static std::unique_ptr<AfXdpPort> open(const AfXdpConfig& config, Counters& counters,
-                                         std::string& error);
+  static std::unique_ptr<AfXdpPort> open(const AfXdpConfig& config, std::string& error);
   ~AfXdpPort() override;
   AfXdpPort(const AfXdpPort&) = delete;
   AfXdpPort& operator=(const AfXdpPort&) = delete;
@@ -49,7 +47,7 @@ class AfXdpPort final : public Port {
 
  private:
   struct Kernel;
-  AfXdpPort(const AfXdpConfig& config, Counters& counters);
+  explicit AfXdpPort(const AfXdpConfig& config);
 
   std::string attach(const AfXdpConfig& config);
   std::string make_memory();
@@ -58,7 +56,6 @@ class AfXdpPort final : public Port {
   void kick(uint32_t count);
 
   std::unique_ptr<Kernel> kernel_;
-  Counters& counters_;
   std::string interface_;
   std::array<uint8_t, 6> link_address_{};
   uint16_t mtu_bytes_;

@@ -33,9 +33,9 @@ class AfXdpPortTest : public ::testing::Test {
       std::string error;
       pool_ = PacketPool::create({.name = "test_xdp", .count = kBuffers}, error);
       ASSERT_NE(pool_, nullptr) << error;
-      left_ = AfXdpPort::open({.interface = "left"}, counters_, error);
+      left_ = AfXdpPort::open({.interface = "left"}, error);
       ASSERT_NE(left_, nullptr) << error;
-      right_ = AfXdpPort::open({.interface = "right"}, counters_, error);
+      right_ = AfXdpPort::open({.interface = "right"}, error);
       ASSERT_NE(right_, nullptr) << error;
       test();
       left_.reset();
@@ -72,8 +72,6 @@ class AfXdpPortTest : public ::testing::Test {
     return found;
   }
 
-  uint64_t values_[kCounterCount] = {};
-  Counters counters_{values_};
   std::unique_ptr<PacketPool> pool_;
   std::unique_ptr<AfXdpPort> left_, right_;
 };
@@ -129,14 +127,14 @@ TEST_F(AfXdpPortTest, GoesOnWhenAllBuffersWereHeld) {
 TEST_F(AfXdpPortTest, SaysWhatIsWrong) {
   in_namespace([&] {
     std::string error;
-    EXPECT_EQ(AfXdpPort::open({.interface = "nosuch"}, counters_, error), nullptr);
+    EXPECT_EQ(AfXdpPort::open({.interface = "nosuch"}, error), nullptr);
     EXPECT_EQ(
         error,
         "cannot open the interface nosuch by AF_XDP: No such device (ip link shows those that "
         "exist here)");
-    EXPECT_EQ(AfXdpPort::open({.interface = "left"}, counters_, error), nullptr);
+    EXPECT_EQ(AfXdpPort::open({.interface = "left"}, error), nullptr);
     EXPECT_NE(error.find("cannot be had: Device or resource busy"), std::string::npos) << error;
-    EXPECT_EQ(AfXdpPort::open({.interface = "left", .queue = 9}, counters_, error), nullptr);
+    EXPECT_EQ(AfXdpPort::open({.interface = "left", .queue = 9}, error), nullptr);
     EXPECT_NE(error.find("its queue 9 cannot be had"), std::string::npos) << error;
   });
 }

@@ -66,7 +66,7 @@ Ports open_af_xdp(const PortConfig& config, std::span<const QueueResources> queu
   auto port = AfXdpPort::open({.interface = config.device,
                                .mtu_bytes = config.mtu_bytes,
                                .link_address = config.link_address},
-                              *queues[0].counters, error);
+                              error);
   Ports ports;
   if (port != nullptr) ports.push_back(std::move(port));
   return ports;
