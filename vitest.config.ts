@@ -8,7 +8,7 @@ export default defineConfig({
       {
         test: {
           name: "unit",
-          include: ["runtime/**/*.test.{ts,js}", "guest/**/*.test.ts", "examples/**/*.test.ts"],
+          include: ["runtime/**/*.test.{ts,js}", "guest/**/*.test.ts", "examples/**/*.test.ts", "bench/**/*.test.js"],
           exclude,
           testTimeout: 60_000,
           hookTimeout: 60_000,

@@ -32,7 +32,8 @@ export function noiseOf(rows) {
   return { medianSpread: spreads[Math.floor(spreads.length / 2)] ?? 0 };
 }
 
-function number(value) {
+/** For people: three digits, or whole thousands. */
+export function formatNumber(value) {
   if (value >= 1000) return Math.round(value).toLocaleString("en-US");
   return value >= 100 ? value.toFixed(0) : value.toFixed(2);
 }
@@ -41,7 +42,14 @@ function number(value) {
 export function formatReport(report) {
   const rows = [["what", "unit", "median", "min", "max", "runs"]];
   for (const row of report.rows) {
-    rows.push([row.name, row.unit, number(row.median), number(row.min), number(row.max), String(row.runs)]);
+    rows.push([
+      row.name,
+      row.unit,
+      formatNumber(row.median),
+      formatNumber(row.min),
+      formatNumber(row.max),
+      String(row.runs),
+    ]);
   }
   const widths = rows[0].map((_, i) => Math.max(...rows.map((row) => row[i].length)));
   const lines = rows.map((row) =>

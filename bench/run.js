@@ -1,10 +1,11 @@
-/** `npm run bench -- FIGURE|all [--quick] [--only TEXT] [--json FILE]`: one file per figure; prints a table and writes JSON. */
+/** `npm run bench -- FIGURE|all [--quick] [--only TEXT] [--json FILE] [--html FILE]`: one file per figure; prints tables. */
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { batch } from "./batch.js";
 import { bulk } from "./bulk.js";
 import { connections } from "./connections.js";
 import { echo } from "./echo.js";
+import { formatHtml } from "./html.js";
 import { latency } from "./load-latency.js";
 import { paths } from "./paths.js";
 import { formatReport } from "./report.js";
@@ -19,7 +20,12 @@ const FIGURES = { batch, bulk, connections, echo, latency, paths, rtt, short, si
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { json: { type: "string" }, quick: { type: "boolean", default: false }, only: { type: "string" } },
+  options: {
+    json: { type: "string" },
+    html: { type: "string" },
+    quick: { type: "boolean", default: false },
+    only: { type: "string" },
+  },
 });
 const name = positionals[0] ?? "smoke";
 if (name !== "all" && FIGURES[name] === undefined) {
@@ -33,6 +39,7 @@ for (const each of name === "all" ? Object.keys(FIGURES) : [name]) {
   reports.push(report);
   console.log(`${formatReport(report)}\n`);
 }
+if (values.html !== undefined) writeFileSync(values.html, formatHtml(reports));
 if (values.json !== undefined) {
   writeFileSync(values.json, `${JSON.stringify(name === "all" ? reports : reports[0], null, 2)}\n`);
 }
