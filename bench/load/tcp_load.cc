@@ -50,8 +50,6 @@ TcpLoad::TcpLoad(const LoadConfig& config, port::Port& port, rte_mempool* pool)
       port_(port),
       pool_(pool),
       request_(config.request, config.is_echo, config.segment_bytes),
-      response_(config.is_echo ? config.request : std::vector<uint8_t>{}, config.is_echo,
-                config.segment_bytes),
       flows_(config.connections),
       idle_(config.connections),
       owed_(config.connections),
@@ -138,12 +136,13 @@ void TcpLoad::send(uint32_t index, Flow& flow, uint8_t flags, uint32_t sequence,
     sum = request_.sum(offset / config_.segment_bytes);
     if (offset == 0 && request_.is_tagged()) sum = net::checksum_add_word(sum, tag);
   }
-  uint8_t* payload = template_->fill(frame,
-                                     {.client = client_of(index),
-                                      .client_port = flow.port,
-                                      .sequence = sequence,
-                                      .acknowledgement = (flags & kAck) != 0 ? flow.rcv_nxt : 0},
-                                     flags, options, bytes, sum);
+  uint8_t* payload =
+      template_->fill(frame,
+                      {.client = client_of(index),
+                       .client_port = static_cast<uint16_t>(kFirstPort + index % kPortsPerClient),
+                       .sequence = sequence,
+                       .acknowledgement = (flags & kAck) != 0 ? flow.rcv_nxt : 0},
+                      flags, options, bytes, sum);
   if (bytes != 0) request_.copy(payload, offset, bytes, tag);
   flow.acknowledged = flow.rcv_nxt;
   out_.push_back(frame);
@@ -156,7 +155,6 @@ void TcpLoad::acknowledge(uint32_t index, Flow& flow) {
 void TcpLoad::open_flow(uint32_t index, uint64_t now) {
   Flow& flow = flows_[index];
   flow.state = State::opening;
-  flow.port = static_cast<uint16_t>(kFirstPort + index % kPortsPerClient);
   // Beyond what the connection before had: nobody takes the new one for it.
   flow.snd_una = flow.snd_nxt = flow.snd_nxt + 0x10000 + index * 64;
   flow.rcv_nxt = flow.received = flow.count = 0;
@@ -304,7 +302,7 @@ bool TcpLoad::take_answer(uint32_t index, Flow& flow, const uint8_t* payload, ui
                           uint64_t now) {
   counts_.response_bytes += bytes;
   if (!flow.is_busy || flow.received + bytes > config_.response_bytes ||
-      (config_.is_echo && !response_.matches(payload, flow.received, bytes, tag_of(index, flow))))
+      (config_.is_echo && !request_.matches(payload, flow.received, bytes, tag_of(index, flow))))
     counts_.wrong++;
   flow.received += bytes;
   if (flow.received < config_.response_bytes || !flow.is_busy) return false;

@@ -98,9 +98,8 @@ class TcpLoad {
     bool is_busy = false;
     /// Stands in the list of those who owe an acknowledgement.
     bool owes = false;
-    uint16_t port = 0;
-    uint16_t round = 0;
   };
+  static_assert(sizeof(Flow) <= 56, "there may be millions of them");
   struct Owed {
     uint32_t flow;
     uint64_t since;
@@ -137,7 +136,6 @@ class TcpLoad {
   port::Port& port_;
   rte_mempool* pool_;
   Message request_;
-  Message response_;
   std::array<uint8_t, 6> server_link_{};
   bool knows_server_ = false;
   std::unique_ptr<SegmentTemplate> template_;

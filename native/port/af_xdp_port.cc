@@ -19,6 +19,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "port/interface_setup.h"
+
 namespace weir::port {
 namespace {
 
@@ -280,12 +282,7 @@ void AfXdpPort::kick(uint32_t count) {
 
 int AfXdpPort::wait_descriptor() const { return xsk_socket__fd(kernel_->socket); }
 
-bool AfXdpPort::is_up() const {
-  ifreq request{};
-  std::strncpy(request.ifr_name, interface_.c_str(), sizeof request.ifr_name - 1);
-  return ioctl(kernel_->control, SIOCGIFFLAGS, &request) == 0 &&
-         (request.ifr_flags & IFF_RUNNING) != 0;
-}
+bool AfXdpPort::is_up() const { return is_interface_up(kernel_->control, interface_); }
 
 bool AfXdpPort::is_zero_copy() const {
   xdp_options options{};

@@ -13,6 +13,8 @@ namespace {
 
 /// The longest IP packet that a device is given to cut.
 constexpr uint32_t kLargeSendBytes = 65'535;
+/// Of virtual devices: memif, af_packet.
+constexpr const char* kBus = "vdev";
 
 std::string text_of(int error) { return rte_strerror(error < 0 ? -error : error); }
 
@@ -25,15 +27,14 @@ class EthdevPort::Device {
     if (is_started) rte_eth_dev_stop(id);
     if (is_probed) {
       rte_eth_dev_close(id);
-      rte_eal_hotplug_remove(bus.c_str(), name.c_str());
+      rte_eal_hotplug_remove(kBus, name.c_str());
     }
   }
 
   /// What went wrong, or nothing.
   std::string start(const EthdevConfig& config, std::span<rte_mempool* const> pools) {
     name = config.name;
-    bus = name.find(':') == std::string::npos ? "vdev" : "pci";
-    if (const int result = rte_eal_hotplug_add(bus.c_str(), name.c_str(), config.arguments.c_str());
+    if (const int result = rte_eal_hotplug_add(kBus, name.c_str(), config.arguments.c_str());
         result != 0)
       return "its driver does not take it: " + text_of(result);
     if (rte_eth_dev_get_port_by_name(name.c_str(), &id) != 0) return "no driver knows this device";
@@ -62,11 +63,6 @@ class EthdevPort::Device {
       }
       settings.rxmode.offloads = info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_CHECKSUM;
     }
-    if (queues > 1 && info.flow_type_rss_offloads != 0) {
-      settings.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-      settings.rx_adv_conf.rss_conf.rss_hf =
-          info.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP);
-    }
     if (const int result = rte_eth_dev_configure(id, queues, queues, &settings); result != 0)
       return "it cannot be configured: " + text_of(result);
     uint16_t received = config.descriptors, sent = config.descriptors;
@@ -93,7 +89,6 @@ class EthdevPort::Device {
   }
 
   std::string name;
-  std::string bus;
   uint16_t id = 0;
   uint16_t mtu_bytes = 0;
   uint32_t large_send_bytes = 0;

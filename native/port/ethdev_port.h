@@ -12,10 +12,9 @@ struct rte_mempool;
 namespace weir::port {
 
 struct EthdevConfig {
-  /// DPDK's name of the device, like "net_memif0" or, of a card, "0000:03:00.0".
+  /// DPDK's name of the device: its driver and a number, like "net_memif0".
   std::string name;
-  /// What its driver is told when it is made ("role=server,socket=/run/a.sock"); for virtual
-  /// devices only.
+  /// What its driver is told when it is made ("role=server,socket=/run/a.sock").
   std::string arguments;
   /// Descriptors of each ring; a driver may have fewer.
   uint16_t descriptors = 2048;
@@ -24,8 +23,8 @@ struct EthdevConfig {
   bool offload = true;
 };
 
-/// One queue of a device that a DPDK driver moves the frames of: memif, af_packet, or a card. Has
-/// no interrupt: a worker without work naps.
+/// One queue of a virtual device that a DPDK driver moves the frames of: memif, af_packet. Has no
+/// interrupt: a worker without work naps.
 class EthdevPort final : public Port {
  public:
   /// Makes the device with one queue for each of `pools`, which its received frames are taken from,

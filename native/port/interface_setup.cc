@@ -88,4 +88,12 @@ std::string set_up_interface(const std::string& name, const InterfaceSetup& setu
   return {};
 }
 
+bool is_interface_up(int control, const std::string& name) {
+  ifreq request{};
+  std::memcpy(request.ifr_name, name.c_str(), name.size() + 1);
+  if (ioctl(control, SIOCGIFFLAGS, &request) != 0) return false;
+  constexpr int kUp = IFF_UP | IFF_RUNNING;
+  return (request.ifr_flags & kUp) == kUp;
+}
+
 }  // namespace weir::port

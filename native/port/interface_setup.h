@@ -16,4 +16,7 @@ struct InterfaceSetup {
 /// or nothing.
 std::string set_up_interface(const std::string& name, const InterfaceSetup& setup);
 
+/// Whether an interface is up and has its carrier. `control` is a socket of its network namespace.
+bool is_interface_up(int control, const std::string& name);
+
 }  // namespace weir::port

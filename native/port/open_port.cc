@@ -41,35 +41,36 @@ std::string next_name(const char* driver) {
   return driver + std::to_string(next++);
 }
 
-Ports open_tap(const PortConfig& config, std::span<const QueueResources> queues,
-               std::string& error) {
-  if (queues.size() != 1) {
-    error = "a TAP port has one queue for now (name one core)";
-    return {};
-  }
-  TapConfig tap{.name = config.device,
-                .link_address = config.link_address,
-                .mtu_bytes = config.mtu_bytes,
-                .offload = config.offload};
-  auto port = TapPort::open(tap, queues[0].pool, *queues[0].counters, error);
+/// The port of a driver that knows one queue.
+Ports alone(std::unique_ptr<Port> port) {
   Ports ports;
   if (port != nullptr) ports.push_back(std::move(port));
   return ports;
 }
 
+bool has_one_queue(std::span<const QueueResources> queues, const char* kind, std::string& error) {
+  if (queues.size() == 1) return true;
+  error = std::string(kind) + " port has one queue for now (name one core)";
+  return false;
+}
+
+Ports open_tap(const PortConfig& config, std::span<const QueueResources> queues,
+               std::string& error) {
+  if (!has_one_queue(queues, "a TAP", error)) return {};
+  TapConfig tap{.name = config.device,
+                .link_address = config.link_address,
+                .mtu_bytes = config.mtu_bytes,
+                .offload = config.offload};
+  return alone(TapPort::open(tap, queues[0].pool, *queues[0].counters, error));
+}
+
 Ports open_af_xdp(const PortConfig& config, std::span<const QueueResources> queues,
                   std::string& error) {
-  if (queues.size() != 1) {
-    error = "an AF_XDP port has one queue for now (name one core)";
-    return {};
-  }
-  auto port = AfXdpPort::open({.interface = config.device,
-                               .mtu_bytes = config.mtu_bytes,
-                               .link_address = config.link_address},
-                              error);
-  Ports ports;
-  if (port != nullptr) ports.push_back(std::move(port));
-  return ports;
+  if (!has_one_queue(queues, "an AF_XDP", error)) return {};
+  return alone(AfXdpPort::open({.interface = config.device,
+                                .mtu_bytes = config.mtu_bytes,
+                                .link_address = config.link_address},
+                               error));
 }
 
 Ports open_ethdev(const EthdevConfig& config, std::span<const QueueResources> queues,

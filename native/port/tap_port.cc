@@ -13,6 +13,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "port/interface_setup.h"
+
 namespace weir::port {
 
 namespace {
@@ -225,13 +227,7 @@ rte_mbuf* TapPort::take_received(uint32_t frame_bytes) {
   return head;
 }
 
-bool TapPort::is_up() const {
-  ifreq request{};
-  std::memcpy(request.ifr_name, name_.c_str(), name_.size() + 1);
-  if (ioctl(control_, SIOCGIFFLAGS, &request) != 0) return false;
-  constexpr int kUp = IFF_UP | IFF_RUNNING;
-  return (request.ifr_flags & kUp) == kUp;
-}
+bool TapPort::is_up() const { return is_interface_up(control_, name_); }
 
 uint32_t TapPort::transmit(rte_mbuf** frames, uint32_t count) {
   for (uint32_t i = 0; i < count; i++) {

@@ -29,9 +29,10 @@ class PathMtuCache {
   uint16_t get(const Address& destination, uint16_t link_mtu_bytes) const {
     return used_ ? find(destination, link_mtu_bytes) : link_mtu_bytes;
   }
+  /// Whether there is any destination that lets_fragment says yes to.
+  bool lets_fragment_anywhere() const { return lets_fragment_; }
   /// Whether packets for `destination` may be fragmented on their way because it takes less than
   /// kMinPathMtuV4Bytes.
-  bool lets_fragment_anywhere() const { return lets_fragment_; }
   bool lets_fragment(const Address& destination) const {
     return lets_fragment_ && is_below_least(destination);
   }
