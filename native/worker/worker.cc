@@ -191,7 +191,6 @@ void Worker::run() {
     pthread_setaffinity_np(pthread_self(), sizeof cpus, &cpus);
   }
   resources_.engine.worker_active();
-  resources_.engine.worker_active();
   uint64_t idle_since_us = 0;
   nap_us_ = kFirstNapUs;
   while (!stopping_.load(std::memory_order_relaxed)) {
@@ -238,7 +237,6 @@ void Worker::sleep_until(uint64_t deadline_us) {
   counters_.add(Counter::sleeps);
   resources_.engine.worker_idle();
   ppoll(descriptors, port < 0 ? 1 : 2, &timeout, nullptr);
-  resources_.engine.worker_active();
   resources_.engine.worker_active();
 }
 
