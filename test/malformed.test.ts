@@ -4,15 +4,13 @@ import { expect, test } from "vitest";
 import { CLONE, example } from "./support/clone.js";
 import { expectNothingHeld, expectServed } from "./support/health.js";
 import { DEVICE, KERNEL_ADDRESS, KERNEL_ADDRESS_V6, TestHost, WEIR_ADDRESS, WEIR_ADDRESS_V6 } from "./support/host.js";
-import { until } from "./support/processes.js";
+import { PYTHON, until } from "./support/processes.js";
 import { shared } from "./support/scope.js";
 import { statsOf } from "./support/stats.js";
 
 const SEED = 20_260_101;
 const EACH = 100;
 const RANDOM_EACH = 400;
-/** Debian's own: python3-scapy is no package of another installation's. */
-const PYTHON = "/usr/bin/python3";
 
 /** Packets of which every one is wrong in the same way, and the counter of it. */
 const REASONS: Readonly<Record<string, string>> = {

@@ -212,7 +212,10 @@ Napi::Value start_dataplane(const Napi::CallbackInfo& info) {
   stack.max_connections = number_of(worker, "maxConnections");
   config.worker.batch = number_of(worker, "batch");
   config.worker.spin_us = number_of(worker, "spinUs");
-  config.worker.core = worker.Get("core").As<Napi::Number>().Int32Value();
+  auto cores = worker.Get("cores").As<Napi::Array>();
+  config.cores.clear();
+  for (uint32_t i = 0; i < cores.Length(); i++)
+    config.cores.push_back(cores.Get(i).As<Napi::Number>().Int32Value());
 
   Napi::FunctionReference* constructor = &env.GetInstanceData<weir::addon::Instance>()->dataplane;
   auto made = std::make_shared<std::shared_ptr<Dataplane>>();

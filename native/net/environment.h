@@ -29,6 +29,7 @@ class RandomSource {
 };
 
 class AddressEvents;
+class FlowSteering;
 
 /// What a stack needs from its surroundings. Time is not here: the worker passes it to input,
 /// run_timers and the rest through Stack::set_now, monotonic microseconds, never going back.
@@ -43,6 +44,8 @@ struct Environment {
   rte_mempool* frame_pool;
   /// Told what becomes of addresses; nullptr for nobody.
   AddressEvents* address_events = nullptr;
+  /// nullptr where all flows are this stack's.
+  FlowSteering* steering = nullptr;
 };
 
 }  // namespace weir::net

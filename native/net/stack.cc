@@ -9,6 +9,7 @@
 #include "net/clock.h"
 #include "net/dhcp/client.h"
 #include "net/dns/resolver.h"
+#include "net/flow_steering.h"
 #include "net/icmp/icmp.h"
 #include "net/icmp/icmp_header.h"
 #include "net/icmp/icmp_v6.h"
@@ -23,6 +24,7 @@
 #include "net/link/neighbor_cache.h"
 #include "net/link/neighbor_discovery.h"
 #include "net/link/router_discovery.h"
+#include "net/link_state.h"
 #include "net/tcp/tcp.h"
 #include "net/udp/udp.h"
 
@@ -62,12 +64,12 @@ struct Stack::Layers final : icmp::ErrorListener,
         routing(config),
         ethernet(config.link_address, environment, config.vlan_id),
         neighbors(neighbor_limits(config), clock, environment, ethernet, *this),
-        arp(clock, environment, routing, ethernet, neighbors, *this),
+        arp(clock, environment, routing, ethernet, neighbors, *this, config.speaks_for_addresses),
         ip_input(clock, environment, routing, *this, reassembly_limits(config)),
         ip_output(clock, environment, routing, ethernet, neighbors, arp, discovery,
                   config.mtu_bytes),
         discovery(clock, environment, routing, ethernet, neighbors, ip_output, *this,
-                  config.duplicate_address_probes),
+                  config.duplicate_address_probes, config.speaks_for_addresses),
         routers(clock, environment, routing, ethernet, neighbors, ip_output, discovery,
                 config.accept_router_advertisements, config.duplicate_address_probes),
         groups(clock, environment, routing, ip_output),
@@ -78,10 +80,12 @@ struct Stack::Layers final : icmp::ErrorListener,
              config.probe_v4_addresses),
         resolver(clock, environment, udp, ip_output, *this),
         name_servers(config.name_servers),
-        tcp(config, environment, ip_output) {
+        tcp(config, environment, ip_output),
+        speaks_for_addresses(config.speaks_for_addresses),
+        is_link_up(speaks_for_addresses) {
     ip_output.set_hop_limit_v4(config.hop_limit_v4);
     // Nobody has a port yet, so there is one.
-    if (config.dhcp) dhcp.start();
+    if (config.dhcp && speaks_for_addresses) dhcp.start();
   }
 
   /// Takes one frame as far as its transport. True if it is a TCP segment, which then is in
@@ -104,6 +108,8 @@ struct Stack::Layers final : icmp::ErrorListener,
         rte_pktmbuf_free(frame);
         return false;
     }
+    if (incoming.may_be_elsewhere && environment.steering != nullptr) [[unlikely]]
+      if (!keep(incoming)) return false;
     if (incoming.protocol == ip::kProtocolTcp) [[likely]]
       return true;
     if (incoming.protocol == ip::kProtocolUdp) {
@@ -113,6 +119,23 @@ struct Stack::Layers final : icmp::ErrorListener,
     } else {
       input_other_v6(incoming);
     }
+    return false;
+  }
+
+  /// False for a packet of a flow that is another stack's, which has it then. Where the packet's
+  /// ports were could not be seen before.
+  [[gnu::noinline]] bool keep(ip::Incoming& incoming) {
+    incoming.may_be_elsewhere = false;
+    if (incoming.protocol != ip::kProtocolTcp && incoming.protocol != ip::kProtocolUdp) return true;
+    const ip::Received& received = incoming.received;
+    uint8_t copy[4];
+    const auto* ports = static_cast<const uint8_t*>(
+        rte_pktmbuf_read(received.frame, received.transport_offset_bytes, sizeof copy, copy));
+    if (ports == nullptr) return true;
+    const Endpoint remote{received.source, static_cast<uint16_t>(ports[0] << 8 | ports[1])};
+    const Endpoint local{received.destination, static_cast<uint16_t>(ports[2] << 8 | ports[3])};
+    if (environment.steering->is_home(local, remote)) return true;
+    environment.steering->send_home(received.frame, local, remote);
     return false;
   }
 
@@ -144,10 +167,10 @@ struct Stack::Layers final : icmp::ErrorListener,
         discovery.input_advertisement(incoming);
         break;
       case icmp::kRouterAdvertisement:
-        take_router_advertisement(incoming);
+        if (speaks_for_addresses) take_router_advertisement(incoming);
         break;
       case icmp::kListenerQuery:
-        groups.input_query(incoming);
+        if (speaks_for_addresses) groups.input_query(incoming);
         break;
       case icmp::kRouterSolicitation:
       case icmp::kListenerReportV1:
@@ -163,6 +186,7 @@ struct Stack::Layers final : icmp::ErrorListener,
   }
 
   void take_router_advertisement(const ip::Incoming& incoming) {
+    advertisements++;
     const uint32_t before = routing.address_count();
     routers.input_advertisement(incoming);
     if (routing.address_count() != before) groups.groups_changed();
@@ -214,6 +238,7 @@ struct Stack::Layers final : icmp::ErrorListener,
     add(name_servers);
     add(dhcp.name_servers());
     add(routers.name_servers());
+    add({told_servers.data(), told_server_count});
     return count;
   }
 
@@ -279,7 +304,13 @@ struct Stack::Layers final : icmp::ErrorListener,
   dns::Resolver resolver;
   std::vector<Address> name_servers;
   tcp::Tcp tcp;
-  bool is_link_up = true;
+  bool speaks_for_addresses;
+  bool is_link_up;
+  /// Of routers, that were listened to.
+  uint32_t advertisements = 0;
+  /// Name servers by take_link_state.
+  std::array<Address, kMaxServers> told_servers{};
+  uint32_t told_server_count = 0;
   /// What of the present batch is TCP's.
   std::array<ip::Received, kBatch> segments;
 };
@@ -293,7 +324,32 @@ void Stack::set_now(uint64_t now_us) {
   layers_->tcp.set_now(now_us);
 }
 
-void Stack::set_link(bool is_up) { layers_->is_link_up = is_up; }
+void Stack::set_link(bool is_up) { layers_->is_link_up = is_up && layers_->speaks_for_addresses; }
+
+uint32_t Stack::link_version() const {
+  return layers_->routing.version() + layers_->advertisements;
+}
+
+LinkState Stack::link_state() const {
+  LinkState state{layers_->routing,
+                  {},
+                  0,
+                  layers_->ip_output.mtu_v6_bytes(),
+                  layers_->ip_output.hop_limit_v6()};
+  state.name_server_count = layers_->servers(state.name_servers);
+  return state;
+}
+
+void Stack::take_link_state(const LinkState& state) {
+  Layers& layers = *layers_;
+  layers.routing.assign(state.routing);
+  layers.ip_output.set_mtu_v6(state.mtu_v6_bytes);
+  layers.ip_output.set_hop_limit_v6(state.hop_limit_v6);
+  // Those of the configuration are among them.
+  layers.name_servers.clear();
+  layers.told_servers = state.name_servers;
+  layers.told_server_count = state.name_server_count;
+}
 
 void Stack::input(rte_mbuf** frames, uint32_t count) {
   const auto prefetch = [&](uint32_t i) {

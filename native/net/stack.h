@@ -71,6 +71,9 @@ struct StackConfig {
   bool dhcp = false;
   /// Asked before those that DHCP and routers name; at most kMaxNameServers.
   std::vector<Address> name_servers;
+  /// False for a stack beside another one at the same port, which asks for addresses, answers who
+  /// asks for them and listens to routers and DHCP; this one is told by take_link_state.
+  bool speaks_for_addresses = true;
   /// Longest IP packet of the link: kMinMtuV4Bytes, with IPv6 kMinMtuV6Bytes, to kMaxMtuBytes.
   uint16_t mtu_bytes = 1500;
   /// Bounds; every table is allocated at construction.
@@ -126,6 +129,8 @@ std::string check(const StackConfig& config);
 /// Result of the calls by which a handler acts on a connection.
 enum class SendResult : uint8_t { ok, limit, closing, no_memory };
 
+struct LinkState;
+
 /// A TCP/IP stack for one worker: no locks, no threads, no clock of its own.
 class Stack {
  public:
@@ -139,6 +144,11 @@ class Stack {
   /// While the link is down no address is asked for or announced, and no router or lease sought:
   /// that begins when it comes up (RFC 4862 section 5.3). It is up until somebody says otherwise.
   void set_link(bool is_up);
+  /// Another number whenever link_state() may say something else.
+  uint32_t link_version() const;
+  LinkState link_state() const;
+  /// Goes by what the stack found out that speaks for the addresses.
+  void take_link_state(const LinkState& state);
   /// Processes received Ethernet frames. Takes ownership of all of them.
   void input(rte_mbuf** frames, uint32_t count);
   /// Runs what is due.

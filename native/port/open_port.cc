@@ -41,36 +41,33 @@ std::string next_name(const char* driver) {
   return driver + std::to_string(next++);
 }
 
-/// The port of a driver that knows one queue.
-Ports alone(std::unique_ptr<Port> port) {
-  Ports ports;
-  if (port != nullptr) ports.push_back(std::move(port));
-  return ports;
-}
-
-bool has_one_queue(std::span<const QueueResources> queues, const char* kind, std::string& error) {
-  if (queues.size() == 1) return true;
-  error = std::string(kind) + " port has one queue for now (name one core)";
-  return false;
-}
-
 Ports open_tap(const PortConfig& config, std::span<const QueueResources> queues,
                std::string& error) {
-  if (!has_one_queue(queues, "a TAP", error)) return {};
   TapConfig tap{.name = config.device,
                 .link_address = config.link_address,
                 .mtu_bytes = config.mtu_bytes,
-                .offload = config.offload};
-  return alone(TapPort::open(tap, queues[0].pool, *queues[0].counters, error));
+                .offload = config.offload,
+                .is_one_of_many = queues.size() > 1};
+  Ports ports;
+  for (const QueueResources& queue : queues) {
+    auto port = TapPort::open(tap, queue.pool, *queue.counters, error);
+    if (port == nullptr) return {};
+    tap.name = port->name();
+    tap.link_address = port->link_address();
+    ports.push_back(std::move(port));
+  }
+  return ports;
 }
 
 Ports open_af_xdp(const PortConfig& config, std::span<const QueueResources> queues,
                   std::string& error) {
-  if (!has_one_queue(queues, "an AF_XDP", error)) return {};
-  return alone(AfXdpPort::open({.interface = config.device,
-                                .mtu_bytes = config.mtu_bytes,
-                                .link_address = config.link_address},
-                               error));
+  Ports ports;
+  if (auto port = AfXdpPort::open({.interface = config.device,
+                                   .mtu_bytes = config.mtu_bytes,
+                                   .link_address = config.link_address},
+                                  error))
+    ports.push_back(std::move(port));
+  return ports;
 }
 
 Ports open_ethdev(const EthdevConfig& config, std::span<const QueueResources> queues,
@@ -138,6 +135,18 @@ std::optional<Driver> driver_of(std::string_view name) {
   for (const auto& [each, driver] : kDrivers)
     if (each == name) return driver;
   return {};
+}
+
+uint32_t max_queues(Driver driver) {
+  switch (driver) {
+    case Driver::tap:
+    case Driver::af_packet:
+      return 64;
+    case Driver::memif:
+    case Driver::af_xdp:
+      return 1;
+  }
+  return 1;
 }
 
 std::vector<std::unique_ptr<Port>> open_port(const PortConfig& config,

@@ -41,8 +41,12 @@ struct QueueResources {
   Counters* counters;
 };
 
-/// Opens a port with a queue for each of `queues`. Nothing and `error` (what failed, why, what to
-/// do) when that is not possible.
+/// How many queues a port of this driver can have. memif: DPDK's driver cannot tell when the other
+/// side has fewer. af_xdp: one socket is bound to the first queue of the interface.
+uint32_t max_queues(Driver driver);
+
+/// Opens a port with a queue for each of `queues`, at most max_queues of them. Nothing and `error`
+/// (what failed, why, what to do) when that is not possible.
 std::vector<std::unique_ptr<Port>> open_port(const PortConfig& config,
                                              std::span<const QueueResources> queues,
                                              std::string& error);

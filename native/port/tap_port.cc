@@ -51,9 +51,13 @@ std::string attach_failure(const std::string& name, int error) {
   std::string text =
       "cannot create or attach to TAP interface " + name + ": " + std::strerror(error);
   if (error == EPERM) text += " (run as root or with CAP_NET_ADMIN in this network namespace)";
+  if (error == E2BIG) text += " (all of its queues are in use: end the process that has them)";
   if (error == EBUSY) text += " (another process uses it: end that one or choose another name)";
   if (error == EINVAL)
-    text += " (an interface of that name exists and is not a plain TAP: choose another name)";
+    text +=
+        " (an interface of that name exists and is no TAP, or none for several queues: choose "
+        "another "
+        "name, or one worker)";
   return text;
 }
 
@@ -91,8 +95,15 @@ std::unique_ptr<TapPort> TapPort::open(const TapConfig& config, rte_mempool* poo
 
   ifreq request{};
   std::memcpy(request.ifr_name, config.name.c_str(), config.name.size() + 1);
-  request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
-  if (ioctl(descriptor, TUNSETIFF, &request) != 0) return fail(attach_failure(config.name, errno));
+  constexpr int kFlags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
+  request.ifr_flags = kFlags | (config.is_one_of_many ? IFF_MULTI_QUEUE : 0);
+  int attached = ioctl(descriptor, TUNSETIFF, &request);
+  if (attached != 0 && errno == EINVAL && !config.is_one_of_many) {
+    // The interface may have been made for several queues; one is enough.
+    request.ifr_flags = kFlags | IFF_MULTI_QUEUE;
+    attached = ioctl(descriptor, TUNSETIFF, &request);
+  }
+  if (attached != 0) return fail(attach_failure(config.name, errno));
   const std::string name = request.ifr_name;
 
   const int header_bytes = sizeof(VirtioNetHeader);

@@ -26,6 +26,8 @@ struct TapConfig {
   /// Packets of up to 64 KiB in both directions, and checksums that nobody computes while they stay
   /// on this machine: quicker, but packet captures show long packets with incomplete checksums.
   bool offload = false;
+  /// One of several queues of the interface: further ones may be opened by its name.
+  bool is_one_of_many = false;
 };
 
 /// What stands before every frame (virtio 1.2 section 5.1.6), in the byte order of the machine. The

@@ -5,17 +5,26 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <future>
 #include <iterator>
 
 #include "base/eal.h"
+#include "worker/relay_port.h"
 
 namespace weir::worker {
 
-bool Dataplane::map_counters(const std::string& path, std::string& error) {
-  counters_bytes_ =
-      (kCounterCount + size_t{kMaxApps} * sandbox::kAppCounterCount) * sizeof(uint64_t);
+namespace {
+
+constexpr size_t kWordsOfWorker = kCounterCount + size_t{kMaxApps} * sandbox::kAppCounterCount;
+/// Packet buffers of one worker take less.
+constexpr uint32_t kMemoryOfWorkerMib = 256;
+
+}  // namespace
+
+bool Dataplane::map_counters(const std::string& path, uint32_t workers, std::string& error) {
+  counters_bytes_ = workers * kWordsOfWorker * sizeof(uint64_t);
   int descriptor = open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   void* memory = MAP_FAILED;
   if (descriptor >= 0 && ftruncate(descriptor, static_cast<off_t>(counters_bytes_)) == 0)
@@ -30,66 +39,144 @@ bool Dataplane::map_counters(const std::string& path, std::string& error) {
   return true;
 }
 
-uint64_t* Dataplane::app_counters(uint32_t app_id) const {
-  return counters_ + kCounterCount + size_t{app_id} * sandbox::kAppCounterCount;
+uint64_t* Dataplane::app_counters(const Seat& seat, uint32_t app_id) {
+  return seat.counters + kCounterCount + size_t{app_id} * sandbox::kAppCounterCount;
 }
 
 std::unique_ptr<Dataplane> Dataplane::start(const DataplaneConfig& config, std::string& error) {
+  const auto workers = static_cast<uint32_t>(config.cores.size());
+  if (workers == 0 || workers > kMaxWorkers) {
+    error = "a dataplane has 1 to " + std::to_string(kMaxWorkers) + " workers";
+    return nullptr;
+  }
   std::unique_ptr<Dataplane> self(new Dataplane());
   // Installs the second net before any other library of this process can be faulted in.
   self->engine_ = sandbox::Engine::create(error);
-  if (!self->engine_ || !self->map_counters(config.counters_path, error)) return nullptr;
-  error = start_eal({});
-  if (!error.empty()) return nullptr;
-  // Buffers are taken and given back by the worker's thread; this thread only makes them and, after
-  // it, frees them.
-  self->frames_ = PacketPool::create({.name = "frames", .count = 32767}, error);
-  if (!self->frames_) return nullptr;
-  self->headers_ = PacketPool::create(
-      {.name = "headers", .count = 65535, .data_bytes = kHeaderDataBytes}, error);
-  if (!self->headers_) return nullptr;
-  self->port_counters_ = std::make_unique<Counters>(self->counters_);
-  const port::QueueResources queue{self->frames_->get(), self->port_counters_.get()};
-  auto ports = port::open_port(config.port, {&queue, 1}, error);
-  if (ports.empty()) return nullptr;
-  self->port_ = std::move(ports.front());
-
-  WorkerConfig worker = config.worker;
-  worker.stack.link_address = self->port_->link_address();
-  worker.stack.mtu_bytes = self->port_->mtu_bytes();
-  worker.stack.port_completes_checksums = self->port_->completes_checksums();
-  worker.stack.large_send_bytes = self->port_->large_send_bytes();
-  if (error = net::check(worker.stack); !error.empty()) return nullptr;
-  self->worker_ = std::make_unique<Worker>(
-      worker, WorkerResources{*self->port_, *self->engine_, self->log_, self->headers_->get(),
-                              self->frames_->get(), self->counters_});
-  self->thread_ = std::thread([w = self->worker_.get()] { w->run(); });
+  if (!self->engine_ || !self->map_counters(config.counters_path, workers, error)) return nullptr;
+  error = start_eal({.memory_mib = kMemoryOfWorkerMib * workers});
+  if (!error.empty() || !self->make_seats(config, error) || !self->open_ports(config, error) ||
+      !self->make_workers(config, error))
+    return nullptr;
+  for (auto& seat : self->seats_)
+    seat->thread = std::thread([worker = seat->worker.get()] { worker->run(); });
   return self;
+}
+
+bool Dataplane::make_seats(const DataplaneConfig& config, std::string& error) {
+  const auto workers = static_cast<uint32_t>(config.cores.size());
+  if (workers > 1) {
+    Random random;
+    crossing_ = Crossing::create(workers, random.next(), random.next(), error);
+    if (!crossing_) return false;
+  }
+  for (uint32_t index = 0; index < workers; index++) {
+    auto seat = std::make_unique<Seat>();
+    // Buffers are taken and given back by the worker's thread; this thread only makes them and,
+    // after it, frees them.
+    const std::string number = std::to_string(index);
+    seat->frames = PacketPool::create({.name = "frames" + number, .count = 32767}, error);
+    if (!seat->frames) return false;
+    seat->headers = PacketPool::create(
+        {.name = "headers" + number, .count = 65535, .data_bytes = kHeaderDataBytes}, error);
+    if (!seat->headers) return false;
+    seat->counters = counters_ + index * kWordsOfWorker;
+    seat->port_counters = std::make_unique<Counters>(seat->counters);
+    if (crossing_)
+      seat->steering =
+          std::make_unique<Steering>(*crossing_, index, *seat->port_counters, seat->frames->get());
+    seats_.push_back(std::move(seat));
+  }
+  return true;
+}
+
+bool Dataplane::open_ports(const DataplaneConfig& config, std::string& error) {
+  const size_t queues = std::min<size_t>(seats_.size(), port::max_queues(config.port.driver));
+  std::vector<port::QueueResources> resources;
+  for (size_t i = 0; i < queues; i++)
+    resources.push_back({seats_[i]->frames->get(), seats_[i]->port_counters.get()});
+  auto ports = port::open_port(config.port, resources, error);
+  if (ports.empty()) return false;
+  for (size_t i = 0; i < seats_.size(); i++) {
+    if (i < ports.size())
+      seats_[i]->port = std::move(ports[i]);
+    else
+      seats_[i]->port = std::make_unique<RelayPort>(*seats_[i]->steering, *seats_[0]->port);
+  }
+  return true;
+}
+
+bool Dataplane::make_workers(const DataplaneConfig& config, std::string& error) {
+  for (uint32_t index = 0; index < seats_.size(); index++) {
+    Seat& seat = *seats_[index];
+    WorkerConfig worker = config.worker;
+    worker.index = index;
+    worker.core = config.cores[index];
+    worker.stack.speaks_for_addresses = index == 0;
+    worker.stack.link_address = seat.port->link_address();
+    worker.stack.mtu_bytes = seat.port->mtu_bytes();
+    worker.stack.port_completes_checksums = seat.port->completes_checksums();
+    worker.stack.large_send_bytes = seat.port->large_send_bytes();
+    if (error = net::check(worker.stack); !error.empty()) return false;
+    WorkerResources resources{*seat.port,          *engine_,           log_,
+                              seat.headers->get(), seat.frames->get(), seat.counters,
+                              seat.steering.get()};
+    if (index == 0 && seats_.size() > 1)
+      resources.tell_link_state = [this](const net::LinkState& state) {
+        return tell_link_state(state);
+      };
+    seat.worker = std::make_unique<Worker>(worker, resources);
+  }
+  return true;
+}
+
+/// On the thread of the worker that speaks for the addresses: the others are told. They may be told
+/// the same twice.
+bool Dataplane::tell_link_state(const net::LinkState& state) {
+  const auto shared = std::make_shared<const net::LinkState>(state);
+  bool told = true;
+  for (size_t i = 1; i < seats_.size(); i++) {
+    Worker& worker = *seats_[i]->worker;
+    told &= worker.tasks().push([&worker, shared] { worker.stack().take_link_state(*shared); });
+  }
+  return told;
 }
 
 Dataplane::~Dataplane() {
   stop();
-  worker_.reset();
-  port_.reset();
+  // Buffers of one worker may lie in the lanes to another.
+  for (auto& seat : seats_) seat->worker.reset();
+  for (auto& seat : seats_) seat->port.reset();
+  crossing_.reset();
+  seats_.clear();
   if (counters_ != nullptr) munmap(counters_, counters_bytes_);
 }
 
 void Dataplane::stop() {
-  if (!thread_.joinable()) return;
-  worker_->stop();
-  thread_.join();
+  for (auto& seat : seats_)
+    if (seat->thread.joinable()) seat->worker->stop();
+  for (auto& seat : seats_)
+    if (seat->thread.joinable()) seat->thread.join();
 }
 
-bool Dataplane::on_worker(std::function<void()> task) {
-  if (!thread_.joinable()) return false;
+bool Dataplane::on_worker(Seat& seat, const std::function<void()>& task) {
+  if (!seat.thread.joinable()) return false;
   std::promise<void> done;
-  if (!worker_->tasks().push([&] {
+  if (!seat.worker->tasks().push([&] {
         task();
         done.set_value();
       }))
     return false;
   done.get_future().wait();
   return true;
+}
+
+bool Dataplane::deploy_on(Seat& seat, const Deployed& app, std::string& error) {
+  bool ok = false;
+  uint64_t* counters = app_counters(seat, app.config.id);
+  const bool ran =
+      on_worker(seat, [&] { ok = seat.worker->deploy(app.config, app.module, counters, error); });
+  if (!ran) error = "the worker has stopped or is overloaded";
+  return ran && ok;
 }
 
 bool Dataplane::deploy(sandbox::AppConfig config, const std::string& path, std::string& error) {
@@ -104,27 +191,43 @@ bool Dataplane::deploy(sandbox::AppConfig config, const std::string& path, std::
     error = "cannot read the compiled module " + path;
     return false;
   }
-  auto module = engine_->load(bytes, error);
-  if (!module) return false;
-  bool ok = false;
-  uint64_t* counters = app_counters(config.id);
-  bool ran = on_worker([&] { ok = worker_->deploy(std::move(config), module, counters, error); });
-  if (!ran) error = "the worker has stopped or is overloaded";
-  return ran && ok;
+  const auto workers = static_cast<uint32_t>(seats_.size());
+  config.max_connections = (config.max_connections + workers - 1) / workers;
+  Deployed app{std::move(config), engine_->load(bytes, error)};
+  if (!app.module) return false;
+  const uint32_t id = app.config.id;
+  for (size_t i = 0; i < seats_.size(); i++) {
+    if (deploy_on(*seats_[i], app, error)) continue;
+    const auto before = apps_.find(id);
+    std::string ignored;
+    while (i-- > 0) {
+      Seat& seat = *seats_[i];
+      if (before != apps_.end())
+        deploy_on(seat, before->second, ignored);
+      else
+        on_worker(seat, [&] { seat.worker->remove(id); });
+    }
+    return false;
+  }
+  apps_.insert_or_assign(id, std::move(app));
+  return true;
 }
 
 bool Dataplane::remove(uint32_t app_id) {
-  bool ok = false;
-  return on_worker([&] { ok = worker_->remove(app_id); }) && ok;
+  bool was_there = false;
+  for (auto& seat : seats_) on_worker(*seat, [&] { was_there |= seat->worker->remove(app_id); });
+  apps_.erase(app_id);
+  return was_there;
 }
 
 std::vector<std::pair<uint32_t, uint32_t>> Dataplane::connections() {
-  std::vector<std::pair<uint32_t, uint32_t>> open;
-  on_worker([&] {
-    for (const auto& app : worker_->apps())
-      open.emplace_back(app->config().id, app->open_connections());
-  });
-  return open;
+  std::map<uint32_t, uint32_t> open;
+  for (auto& seat : seats_)
+    on_worker(*seat, [&] {
+      for (const auto& app : seat->worker->apps())
+        open[app->config().id] += app->open_connections();
+    });
+  return {open.begin(), open.end()};
 }
 
 }  // namespace weir::worker

@@ -1,6 +1,8 @@
 #pragma once
 #include <cstdint>
 #include <deque>
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -11,22 +13,27 @@
 #include "port/open_port.h"
 #include "sandbox/engine.h"
 #include "sandbox/event_log.h"
+#include "worker/steering.h"
 #include "worker/worker.h"
 
 namespace weir::worker {
 
 /// How many app ids there are: 1 to kMaxApps - 1.
 inline constexpr uint32_t kMaxApps = 256;
+inline constexpr uint32_t kMaxWorkers = 64;
 
 struct DataplaneConfig {
   port::PortConfig port;
+  /// Of each worker; `core` and `index` are set for each.
   WorkerConfig worker;
-  /// A file that is created and holds the counters: kCounterCount words of the worker, then
-  /// kAppCounterCount words for each app id from 0 on.
+  /// The core of each worker, -1 for any: 1 to kMaxWorkers of them.
+  std::vector<int> cores = {-1};
+  /// A file that is created and holds the counters. For each worker: kCounterCount words of its
+  /// own, then kAppCounterCount words for each app id from 0 on.
   std::string counters_path;
 };
 
-/// Packet buffers, port, engine and worker thread of one process, put together. Its methods may be
+/// Packet buffers, port, engine and worker threads of one process, put together. Its methods may be
 /// called from any one thread at a time.
 class Dataplane {
  public:
@@ -36,34 +43,56 @@ class Dataplane {
   Dataplane(const Dataplane&) = delete;
   Dataplane& operator=(const Dataplane&) = delete;
 
-  /// Loads the compiled module at `path` and puts the app on the worker. False with what is wrong.
+  /// Loads the compiled module at `path` and puts the app on every worker, each of which may have
+  /// its part of the connections. False with what is wrong; then all workers have what they had
+  /// before.
   bool deploy(sandbox::AppConfig config, const std::string& path, std::string& error);
   bool remove(uint32_t app_id);
   std::deque<sandbox::AppEvent> drain_events() { return log_.drain(); }
   /// App id and open connections.
   std::vector<std::pair<uint32_t, uint32_t>> connections();
-  const port::Port& port() const { return *port_; }
-  /// Ends the worker; idempotent.
+  const port::Port& port() const { return *seats_.front()->port; }
+  /// Ends the workers; idempotent.
   void stop();
 
  private:
+  /// A worker and all that is its own, in the order in which it is made.
+  struct Seat {
+    std::unique_ptr<PacketPool> frames;
+    std::unique_ptr<PacketPool> headers;
+    uint64_t* counters = nullptr;
+    std::unique_ptr<Counters> port_counters;
+    std::unique_ptr<Steering> steering;
+    std::unique_ptr<port::Port> port;
+    std::unique_ptr<Worker> worker;
+    std::thread thread;
+  };
+  /// What an app was deployed with.
+  struct Deployed {
+    sandbox::AppConfig config;
+    std::shared_ptr<sandbox::Module> module;
+  };
+
   Dataplane() = default;
-  bool map_counters(const std::string& path, std::string& error);
+  bool map_counters(const std::string& path, uint32_t workers, std::string& error);
+  bool make_seats(const DataplaneConfig& config, std::string& error);
+  bool open_ports(const DataplaneConfig& config, std::string& error);
+  bool make_workers(const DataplaneConfig& config, std::string& error);
+  bool tell_link_state(const net::LinkState& state);
   /// Runs `task` between two cycles and waits for it. False when the worker is gone or has too much
   /// to do.
-  bool on_worker(std::function<void()> task);
-  uint64_t* app_counters(uint32_t app_id) const;
+  static bool on_worker(Seat& seat, const std::function<void()>& task);
+  static uint64_t* app_counters(const Seat& seat, uint32_t app_id);
+  static bool deploy_on(Seat& seat, const Deployed& app, std::string& error);
 
-  std::unique_ptr<PacketPool> frames_;
-  std::unique_ptr<PacketPool> headers_;
-  std::unique_ptr<port::Port> port_;
   std::unique_ptr<sandbox::Engine> engine_;
   sandbox::EventLog log_;
   uint64_t* counters_ = nullptr;
   size_t counters_bytes_ = 0;
-  std::unique_ptr<Counters> port_counters_;
-  std::unique_ptr<Worker> worker_;
-  std::thread thread_;
+  /// Of several workers.
+  std::unique_ptr<Crossing> crossing_;
+  std::vector<std::unique_ptr<Seat>> seats_;
+  std::map<uint32_t, Deployed> apps_;
 };
 
 }  // namespace weir::worker

@@ -44,7 +44,8 @@ Worker::Worker(const WorkerConfig& config, const WorkerResources& resources)
       flows_(config.stack.max_connections + 128 * abi::kTicketCapacity) {
   config_.batch = std::clamp<uint32_t>(config_.batch, 1, kMaxBatch);
   net::Environment environment{
-      *this, random_, counters_, resources.header_pool, resources.frame_pool, this};
+      *this, random_,           counters_, resources.header_pool, resources.frame_pool,
+      this,  resources.steering};
   stack_ = std::make_unique<net::Stack>(config.stack, environment);
   if (!resources.port.is_up()) {
     stack_->set_link(false);
@@ -117,6 +118,28 @@ void Worker::look_for_link() {
   look_for_link_us_ = UINT64_MAX;
 }
 
+/// Gives what was received for others to them, and takes from them what is ours. Returns how many
+/// frames rx_ has then.
+uint32_t Worker::exchange(uint32_t received) {
+  Steering& steering = *resources_.steering;
+  const uint32_t kept = steering.sort(rx_.data(), received);
+  return kept + steering.take(rx_.data() + kept, kMaxBatch);
+}
+
+/// Workers whose port has no queue send through ours.
+void Worker::send_for_others() {
+  std::array<rte_mbuf*, 64> frames;
+  const uint32_t count =
+      resources_.steering->take_outward(frames.data(), static_cast<uint32_t>(frames.size()));
+  for (uint32_t i = 0; i < count; i++) transmit(frames[i]);
+}
+
+void Worker::tell_link_state() {
+  const uint32_t version = stack_->link_version();
+  if (version != told_version_ && resources_.tell_link_state(stack_->link_state()))
+    told_version_ = version;
+}
+
 bool Worker::cycle(uint64_t now_us) {
   time_.mono_us = now_us;
   if (now_us - wall_checked_us_ > kWallCheckUs || wall_checked_us_ == 0) {
@@ -138,8 +161,9 @@ bool Worker::cycle(uint64_t now_us) {
     counters_.add(Counter::rx_frames, received);
     counters_.add(Counter::rx_bytes, bytes);
     counters_.add(Counter::rx_batches);
-    stack_->input(rx_.data(), received);
   }
+  if (resources_.steering != nullptr) received = exchange(received);
+  if (received != 0) stack_->input(rx_.data(), received);
   uint64_t t2 = rte_rdtsc();
 
   bool busy = received != 0 || !ready_.empty();
@@ -161,6 +185,10 @@ bool Worker::cycle(uint64_t now_us) {
     }
   uint64_t t4 = rte_rdtsc();
 
+  if (resources_.steering != nullptr) {
+    send_for_others();
+    busy = busy || tx_count_ != 0;
+  }
   if (busy) {
     stack_->flush();
     if (tx_count_ != 0) flush_port();
@@ -204,6 +232,7 @@ void Worker::run() {
       busy = true;
     }
     if (!dying_.empty()) collect_dying();
+    if (resources_.tell_link_state) tell_link_state();
     if (busy || !ready_.empty()) {
       idle_since_us = 0;
       nap_us_ = kFirstNapUs;
@@ -233,11 +262,17 @@ void Worker::sleep_until(uint64_t deadline_us) {
   }
   timespec timeout{static_cast<time_t>(wait_us / 1'000'000),
                    static_cast<long>(wait_us % 1'000'000) * 1000};
-  pollfd descriptors[2] = {{tasks_.descriptor(), POLLIN, 0}, {port, POLLIN, 0}};
+  Steering* steering = resources_.steering;
+  if (steering != nullptr && !steering->may_sleep()) return;
+  // Negative ones are not looked at.
+  pollfd descriptors[] = {{tasks_.descriptor(), POLLIN, 0},
+                          {port, POLLIN, 0},
+                          {steering == nullptr ? -1 : steering->descriptor(), POLLIN, 0}};
   counters_.add(Counter::sleeps);
   resources_.engine.worker_idle();
-  ppoll(descriptors, port < 0 ? 1 : 2, &timeout, nullptr);
+  ppoll(descriptors, std::size(descriptors), &timeout, nullptr);
   resources_.engine.worker_active();
+  if (steering != nullptr) steering->wake_up();
 }
 
 void Worker::stop() {

@@ -1,16 +1,19 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "base/counters.h"
 #include "net/address_events.h"
+#include "net/link_state.h"
 #include "net/stack.h"
 #include "port/port.h"
 #include "sandbox/app.h"
 #include "worker/random.h"
+#include "worker/steering.h"
 #include "worker/task_queue.h"
 
 namespace weir::worker {
@@ -40,10 +43,16 @@ struct WorkerResources {
   rte_mempool* frame_pool;
   /// kCounterCount words.
   uint64_t* counters;
+  /// Where the worker is one of several.
+  Steering* steering = nullptr;
+  /// Of the one that speaks for our addresses: gives the others what it found out about the link.
+  /// False when that has to be tried again.
+  std::function<bool(const net::LinkState&)> tell_link_state = {};
 };
 
 /// One core's dataplane: a port's queue, a stack, and the apps on it, run to completion in cycles.
-/// No locks and no shared lines in a cycle; two workers are two objects.
+/// No locks and no shared lines in a cycle, other than the lanes of a crossing; two workers are two
+/// objects.
 class Worker final : public net::FrameSink, public net::AddressEvents {
  public:
   static constexpr uint32_t kMaxBatch = 256;
@@ -86,6 +95,9 @@ class Worker final : public net::FrameSink, public net::AddressEvents {
  private:
   void flush_port();
   void look_for_link();
+  uint32_t exchange(uint32_t received);
+  void send_for_others();
+  void tell_link_state();
   void sleep_until(uint64_t deadline_us);
   bool listen_all(sandbox::App& app, const std::vector<sandbox::Listen>& listens,
                   const std::vector<sandbox::Listen>& before, std::string& error);
@@ -112,10 +124,13 @@ class Worker final : public net::FrameSink, public net::AddressEvents {
   std::vector<std::unique_ptr<sandbox::App>> dying_;
   std::vector<sandbox::App*> ready_;
   std::vector<sandbox::App*> running_;
-  std::array<rte_mbuf*, kMaxBatch> rx_{};
+  /// What was received, and what others gave us.
+  std::array<rte_mbuf*, 2 * kMaxBatch> rx_{};
   std::array<rte_mbuf*, 512> tx_{};
   uint32_t tx_count_ = 0;
   uint64_t tx_bytes_ = 0;
+  /// The link's version that the other workers know.
+  uint32_t told_version_ = 0;
   /// The next nap, where the port has no descriptor to wait on.
   uint64_t nap_us_ = 0;
   std::atomic<bool> stopping_{false};

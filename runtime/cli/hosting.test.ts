@@ -98,6 +98,7 @@ it("shows what happened between two readings", () => {
     timeUs,
     dataplane: { state: "running", pid: 1, engineVersion: "", startedUs: 0, restarts: 0 },
     tscHz: 0,
+    workers: [],
     worker: { port: { rx_frames: frames, tx_frames: frames } },
     drops: {},
     dropsTotal: frames / 10,

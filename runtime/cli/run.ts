@@ -22,6 +22,7 @@ interface Options {
   readonly acceptRa?: boolean;
   readonly netns?: string;
   readonly offload: boolean;
+  readonly workers?: string;
   readonly cores?: string;
   readonly batch?: string;
   readonly spinUs?: string;
@@ -29,6 +30,7 @@ interface Options {
   readonly debug?: boolean;
 }
 
+const PORTS = "tap:NAME, memif:SOCKET, af_xdp:NAME or af_packet:NAME";
 const DEFAULT_ADDRESSES = ["10.44.0.2/24"];
 const append = (value: string, before: readonly string[]): string[] => [...before, value];
 
@@ -36,8 +38,7 @@ function configOf(options: Options): HostConfig {
   const colon = options.port.indexOf(":");
   const [driver, device] = [options.port.slice(0, colon), options.port.slice(colon + 1)];
   if (colon < 1 || device === "") {
-    const hint = "Write --port tap:NAME, memif:SOCKET, af_xdp:NAME or af_packet:NAME.";
-    throw new CliError(`--port ${options.port} is not possible.`, ExitCode.usage, hint);
+    throw new CliError(`--port ${options.port} is not possible.`, ExitCode.usage, `Write --port ${PORTS}.`);
   }
   const learns = options.dhcp === true || options.acceptRa === true;
   const port = {
@@ -57,6 +58,7 @@ function configOf(options: Options): HostConfig {
   const number = (key: string, text: string | undefined) => (text === undefined ? {} : { [key]: Number(text) });
   const workers = {
     ...(options.cores !== undefined && { cores: options.cores.split(",").map(Number) }),
+    ...number("count", options.workers),
     ...number("batch", options.batch),
     ...number("spin_us", options.spinUs),
     ...number("connections", options.connections),
@@ -77,7 +79,7 @@ export function register(program: Command): void {
     .command("run")
     .description("run one app in the foreground, on a port of its own")
     .argument("[app]", "folder with a weir.toml", ".")
-    .option("--port <driver:device>", "the port: tap:NAME, memif:SOCKET, af_xdp:NAME or af_packet:NAME", "tap:weir0")
+    .option("--port <driver:device>", `the port: ${PORTS}`, "tap:weir0")
     .option(
       "--ip <cidr>",
       `weir's address with its prefix; may be repeated (default: ${DEFAULT_ADDRESSES})`,
@@ -100,10 +102,11 @@ export function register(program: Command): void {
       "--no-offload",
       "no packets longer than a frame, and complete checksums: captures look like those of a wire",
     )
-    .option("--cores <list>", "the core of the worker (default: the kernel chooses)")
+    .option("--workers <number>", "how many workers (default: one for each core of --cores, or one)")
+    .option("--cores <list>", "the cores of the workers, like 2,3 (default: the kernel chooses)")
     .option("--batch <frames>", "frames of one cycle at most (default: 64)")
     .option("--spin-us <us>", "how long an idle worker spins (default: 50)")
-    .option("--connections <number>", "connections at once (default: 16384)")
+    .option("--connections <number>", "connections of a worker at once (default: 16384)")
     .option("--debug", "build without optimization")
     .addHelpText(
       "after",

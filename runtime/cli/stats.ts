@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
-import type { AppStats, Stats } from "../control/types.js";
+import type { AppStats, CounterGroups, Stats } from "../control/types.js";
 import { endSignal, exitCodeHelp, hosting } from "./hosting.js";
 import { connectHost } from "./shared/endpoint.js";
 import { CliError, ExitCode, exit, formatTable, globalOptions, print } from "./shared/output.js";
@@ -15,6 +15,24 @@ function counters(title: string, values: Readonly<Record<string, number>>): stri
 
 const appName = ({ tenant, name }: AppStats): string => `${tenant}/${name}`;
 
+/** How the work is shared, where there are several workers. */
+function formatWorkers({ workers }: Stats): string {
+  if (workers.length < 2) return "";
+  const row = ({ port, cycle, drop }: CounterGroups, index: number) => [
+    index,
+    port?.rx_frames ?? 0,
+    port?.tx_frames ?? 0,
+    port?.steered_in ?? 0,
+    port?.steered_out ?? 0,
+    cycle?.cycles ?? 0,
+    Object.values(drop ?? {}).reduce((sum, value) => sum + value, 0),
+  ];
+  return formatTable({
+    columns: ["worker", "frames in", "frames out", "from others", "to others", "cycles", "drops"],
+    rows: workers.map(row),
+  });
+}
+
 /** All that is not zero, for people. */
 export function formatStats(stats: Stats): string {
   const { dataplane, worker, drops, dropsTotal, batches, stages, apps } = stats;
@@ -22,6 +40,7 @@ export function formatStats(stats: Stats): string {
   return [
     `dataplane pid ${dataplane.pid}, up ${upS} s, restarts ${dataplane.restarts}`,
     ...Object.entries(worker).map(([group, values]) => counters(group, values)),
+    formatWorkers(stats),
     `batches: ${batches.count}, ${batches.framesPerBatch.toFixed(2)} frames each`,
     counters(`drops (${dropsTotal})`, drops) || "drops: none",
     formatTable({

@@ -8,6 +8,8 @@ import { type Later, parseConfig } from "./validate.js";
 export const MAX_TENANTS = 1024;
 /** A day. */
 const MAX_TCP_SECONDS = 86_400;
+/** As many as a dataplane can have: kMaxWorkers. */
+const MAX_WORKERS = 64;
 const MAX_GRANTS = 256;
 /** As native/net/stack.h has them, less what gateways need. */
 const MAX_ADDRESSES = 16;
@@ -243,9 +245,17 @@ export const hostConfigSchema = z
       .prefault({}),
     workers: z
       .strictObject({
-        cores: single(z.int().min(0).max(1023), "several cores are not there yet\nname one")
+        cores: z
+          .array(z.int().min(0).max(1023))
+          .max(MAX_WORKERS)
           .default([])
-          .describe("The core of the worker; empty lets the kernel choose."),
+          .describe("The cores of the workers, one for each; empty lets the kernel choose."),
+        count: z
+          .int()
+          .min(1)
+          .max(MAX_WORKERS)
+          .optional()
+          .describe("How many workers; without it as many as there are cores in the list, at least one."),
         batch: z.int().min(1).max(256).default(64).describe("Frames of one cycle at most."),
         spin_us: z.int().min(0).max(1_000_000).default(50).describe("How long an idle worker spins, microseconds."),
         connections: z
@@ -255,6 +265,19 @@ export const hostConfigSchema = z
           .default(16_384)
           .describe("Connections of all apps of a worker together."),
       })
+      .superRefine(
+        (entry, context) => {
+          const cores: unknown[] = Array.isArray(entry?.cores) ? entry.cores : [];
+          const bad = (path: (string | number)[], message: string) => context.addIssue({ code: "custom", path, message });
+          for (const [index, core] of cores.entries()) {
+            if (cores.indexOf(core) < index) bad(["cores", index], `core ${core} is there twice`);
+          }
+          if (typeof entry?.count === "number" && cores.length > 0 && entry.count !== cores.length) {
+            bad(["count"], `${entry.count} workers do not fit ${cores.length} cores\nleave count out, or cores`);
+          }
+        },
+        { when: () => true },
+      )
       .prefault({}),
     port: single(port, "several ports are not there yet\nkeep one")
       .min(1, "a port is needed\nremove the key for the default one")

@@ -110,7 +110,7 @@ export function dataplaneConfigOf(options: Pick<HostOptions, "config" | "persist
   const worker: WorkerSpec = {
     batch: workers.batch,
     spinUs: workers.spin_us,
-    core: workers.cores[0] ?? -1,
+    cores: workers.cores.length > 0 ? workers.cores : Array(workers.count ?? 1).fill(-1),
     maxConnections: workers.connections,
   };
   return { port, tcp, worker, persistent: options.persistent, temporary: options.temporary === true };
@@ -290,7 +290,7 @@ export class Host implements HostApi {
     const { hello } = this.supervisor.required;
     const apps = await this.list();
     const path = join(this.options.runDirectory, RUN_FILES.counters);
-    const file = new CounterFile(path, hello.counters, hello.appCounters);
+    const file = new CounterFile(path, hello.counters, hello.appCounters, hello.config.worker.cores.length);
     try {
       const dataplane = this.dataplaneInfo();
       const { counters: descriptions, tscHz } = hello;

@@ -5,7 +5,7 @@ import type { AppInfo, AppStats, HostInfo, Stage, Stats } from "./types.js";
 
 const STAGE_PREFIX = "tsc_";
 
-/** The worker's counters that are stages of its cycle. */
+/** The counters that are stages of a worker's cycle. */
 export function stagesOf(worker: ReadonlyMap<string, number>, tscHz: number): Stage[] {
   const ticks = [...worker].filter(([name]) => name.startsWith(STAGE_PREFIX));
   const total = ticks.reduce((sum, [, value]) => sum + value, 0);
@@ -17,6 +17,19 @@ export function stagesOf(worker: ReadonlyMap<string, number>, tscHz: number): St
   }));
 }
 
+/** Counters by the group they belong to. */
+function byGroup(
+  descriptions: readonly CounterDescription[],
+  values: ReadonlyMap<string, number>,
+): Record<string, Record<string, number>> {
+  const groups: Record<string, Record<string, number>> = {};
+  for (const { name, group } of descriptions) {
+    groups[group] ??= {};
+    groups[group][name] = values.get(name) ?? 0;
+  }
+  return groups;
+}
+
 /** One reading as JSON. */
 export function buildStats(input: {
   readonly reading: CounterReading;
@@ -26,28 +39,19 @@ export function buildStats(input: {
   readonly apps: readonly AppInfo[];
 }): Stats {
   const { reading, descriptions, tscHz, dataplane } = input;
-  const groups: Record<string, Record<string, number>> = {};
-  const drops: Record<string, number> = {};
-  for (const { name, group } of descriptions) {
-    const value = reading.worker.get(name) ?? 0;
-    if (group === "drop") {
-      drops[name] = value;
-      continue;
-    }
-    groups[group] ??= {};
-    groups[group][name] = value;
-  }
-  const count = reading.worker.get("rx_batches") ?? 0;
-  const frames = reading.worker.get("rx_frames") ?? 0;
+  const { drop: drops = {}, ...groups } = byGroup(descriptions, reading.total);
+  const count = reading.total.get("rx_batches") ?? 0;
+  const frames = reading.total.get("rx_frames") ?? 0;
   return {
     timeUs: Date.now() * 1000,
     dataplane,
     tscHz,
     worker: groups,
+    workers: reading.workers.map((worker) => byGroup(descriptions, worker)),
     drops,
     dropsTotal: Object.values(drops).reduce((sum, value) => sum + value, 0),
     batches: { count, framesPerBatch: count === 0 ? 0 : frames / count },
-    stages: stagesOf(reading.worker, tscHz),
+    stages: stagesOf(reading.total, tscHz),
     apps: input.apps.map(
       ({ id, tenant, name, connections, failures }): AppStats => ({
         id,

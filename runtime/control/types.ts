@@ -129,13 +129,18 @@ export interface AppStats {
   readonly counters: Readonly<Record<string, number>>;
 }
 
+/** Counters by name, by the group they belong to. */
+export type CounterGroups = Readonly<Record<string, Readonly<Record<string, number>>>>;
+
 export interface Stats {
   readonly timeUs: number;
   readonly dataplane: HostInfo["dataplane"];
   /** Ticks of the time stamp counter a second; 0 when unknown. */
   readonly tscHz: number;
-  /** The worker's counters by group, drops left out. */
-  readonly worker: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  /** The counters of all workers together by group, drops left out. */
+  readonly worker: CounterGroups;
+  /** Those of each worker by group. */
+  readonly workers: readonly CounterGroups[];
   /** What went no further, by reason. */
   readonly drops: Readonly<Record<string, number>>;
   readonly dropsTotal: number;

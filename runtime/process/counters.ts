@@ -1,4 +1,4 @@
-/** Reads the counter file that the dataplane's worker writes. */
+/** Reads the counter file that the dataplane's workers write. */
 import { closeSync, openSync, readSync } from "node:fs";
 import type { CounterDescription } from "./native.js";
 
@@ -8,44 +8,53 @@ export const APP_SLOTS = 256;
 
 /** One reading. Values are exact up to 2^53. */
 export interface CounterReading {
-  readonly worker: ReadonlyMap<string, number>;
-  /** The counters of the app with this id. */
+  /** Of each worker. */
+  readonly workers: readonly ReadonlyMap<string, number>[];
+  /** Of all workers together. */
+  readonly total: ReadonlyMap<string, number>;
+  /** The counters of the app with this id, of all workers together. */
   app(id: number): ReadonlyMap<string, number>;
 }
 
-/** The counter file of one worker. */
+/** The counter file of a dataplane. */
 export class CounterFile {
   private readonly fd: number;
-  private readonly buffer: Buffer;
+  private readonly wordsOfWorker: number;
 
   /** Throws when the file is not there. */
   constructor(
     path: string,
     private readonly workerCounters: readonly CounterDescription[],
     private readonly appCounters: readonly CounterDescription[],
+    private readonly workerCount: number,
   ) {
     this.fd = openSync(path, "r");
-    this.buffer = Buffer.alloc(WORD_BYTES * (workerCounters.length + APP_SLOTS * appCounters.length));
+    this.wordsOfWorker = workerCounters.length + APP_SLOTS * appCounters.length;
   }
 
   /** Throws when the file is shorter than the descriptions say. */
   read(): CounterReading {
-    const words = Buffer.from(this.buffer);
+    const words = Buffer.alloc(WORD_BYTES * this.wordsOfWorker * this.workerCount);
     let filled = 0;
     while (filled < words.length) {
       const got = readSync(this.fd, words, filled, words.length - filled, filled);
       if (got === 0) throw new Error(`the counter file has ${filled} bytes in place of ${words.length}`);
       filled += got;
     }
-    const table = (descriptions: readonly CounterDescription[], first: number): ReadonlyMap<string, number> =>
-      new Map(
-        descriptions.map(({ name }, index) => [name, Number(words.readBigUInt64LE((first + index) * WORD_BYTES))]),
+    const indices = Array.from({ length: this.workerCount }, (_, index) => index);
+    const table = (descriptions: readonly CounterDescription[], first: number, workers: readonly number[]) => {
+      const word = (worker: number, at: number): number =>
+        Number(words.readBigUInt64LE((worker * this.wordsOfWorker + first + at) * WORD_BYTES));
+      return new Map(
+        descriptions.map(({ name }, at) => [name, workers.reduce((sum, worker) => sum + word(worker, at), 0)]),
       );
+    };
     return {
-      worker: table(this.workerCounters, 0),
+      workers: indices.map((worker) => table(this.workerCounters, 0, [worker])),
+      total: table(this.workerCounters, 0, indices),
       app: (id) => {
         if (!Number.isInteger(id) || id < 0 || id >= APP_SLOTS) throw new RangeError(`no app has the id ${id}`);
-        return table(this.appCounters, this.workerCounters.length + id * this.appCounters.length);
+        return table(this.appCounters, this.workerCounters.length + id * this.appCounters.length, indices);
       },
     };
   }

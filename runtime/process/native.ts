@@ -66,13 +66,15 @@ export interface TcpSpec {
   readonly hopLimit: number;
 }
 
+/** The workers, all alike. */
 export interface WorkerSpec {
   /** Largest number of frames taken in one cycle. */
   readonly batch: number;
   /** How long an idle worker spins before it sleeps, microseconds. */
   readonly spinUs: number;
-  /** CPU to pin the worker to, or -1. */
-  readonly core: number;
+  /** A worker for each, pinned to this CPU; -1 for any. 1 to 64. */
+  readonly cores: readonly number[];
+  /** Of one worker. */
   readonly maxConnections: number;
 }
 
@@ -128,7 +130,7 @@ export interface AppEvent {
   }[];
 }
 
-/** One dataplane: a port, a worker thread, and the apps on it. One per process life, because of DPDK. */
+/** One dataplane: a port, worker threads, and the apps on them. One per process life, because of DPDK. */
 export interface Dataplane {
   /** Replaces an app of the same id (its connections stay), or adds it. Rejects with what is wrong. */
   deploy(app: AppSpec): Promise<void>;
@@ -244,8 +246,8 @@ export interface Native {
   /** Compiles an admitted, rewritten module. Throws with the engine's message. */
   compile(module: Uint8Array): Uint8Array;
   /**
-   * Opens the port and starts the worker. `countersPath` is created: 64-bit little-endian words, first the worker's
-   * counters, then for each app id (from 0 to 255) the app's counters.
+   * Opens the port and starts the workers. `countersPath` is created: 64-bit little-endian words, for each worker first
+   * its own counters, then for each app id (from 0 to 255) the app's counters there.
    */
   startDataplane(spec: { port: PortSpec; tcp: TcpSpec; worker: WorkerSpec; countersPath: string }): Promise<Dataplane>;
   /** A host on a virtual clock. `seed` is a safe integer; `capturePath` takes a pcap file, "" for none. */

@@ -2,7 +2,7 @@
 import type { AppEvent, AppSpec, CounterDescription, PortSpec, TcpSpec, WorkerSpec } from "./native.js";
 
 /** Raised when an older control plane would misread a newer dataplane. */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 /** Longest message either way: an app's specification with 60 KiB of vars, or a batch of events. */
 export const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 /** Requests that one side may have unanswered. */

@@ -33,7 +33,7 @@ const config: DataplaneConfig = {
     synCookies: true,
     hopLimit: 64,
   },
-  worker: { batch: 64, spinUs: 50, core: -1, maxConnections: 100 },
+  worker: { batch: 64, spinUs: 50, cores: [-1], maxConnections: 100 },
   persistent: true,
   temporary: false,
 };

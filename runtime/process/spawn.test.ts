@@ -32,7 +32,7 @@ const config = (device: string, persistent: boolean): DataplaneConfig => ({
     synCookies: true,
     hopLimit: 64,
   },
-  worker: { batch: 64, spinUs: 50, core: -1, maxConnections: 100 },
+  worker: { batch: 64, spinUs: 50, cores: [-1], maxConnections: 100 },
   persistent,
   temporary: !persistent,
 });

@@ -37,7 +37,10 @@ function judgeManifest(text: string): void {
 function judgeHost(text: string): void {
   const config = parseHostConfig(text);
   expect(isDeepStrictEqual(plain(hostConfigSchema.parse(plain(config))), plain(config)), "a configuration changes");
-  expect(config.port.length === 1 && config.workers.cores.length <= 1, "more than there can be");
+  expect(
+    config.port.length === 1 && new Set(config.workers.cores).size === config.workers.cores.length,
+    "more than there can be",
+  );
 }
 
 /** Without prototypes and undefined values, as it is sent. */

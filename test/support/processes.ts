@@ -17,6 +17,9 @@ export interface Result {
   readonly stderr: string;
 }
 
+/** Debian's own: python3-scapy is no package of another installation's. */
+export const PYTHON = "/usr/bin/python3";
+
 /** Waits until `condition` returns something other than undefined or false; throws with `what` when it never does. */
 export async function until<Value>(
   what: string,

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/siphash.h"
+#include "net/flow_steering.h"
 
 namespace weir::net::dns {
 
@@ -14,7 +15,8 @@ constexpr uint16_t kServerPort = 53;
 // RFC 6056 section 3.2.
 constexpr uint32_t kFirstPort = 1024;
 constexpr uint32_t kPorts = 65536 - kFirstPort;
-constexpr int kPortTries = 32;
+/// Of some hundred workers, each has a port among so many.
+constexpr int kPortTries = 4096;
 
 }  // namespace
 
@@ -76,6 +78,9 @@ bool Resolver::try_again(Lookup& lookup) {
   const auto index = static_cast<uint32_t>(&lookup - lookups_.data());
   for (int i = 0; i < kPortTries && lookup.port == 0; i++) {
     const auto port = static_cast<uint16_t>(kFirstPort + environment_.random.next() % kPorts);
+    const Endpoint local{output_.source_for(lookup.server.address), port};
+    if (environment_.steering != nullptr && !environment_.steering->is_home(local, lookup.server))
+      continue;
     if (udp_.bind(port, *this, index)) lookup.port = port;
   }
   if (lookup.port == 0) return false;

@@ -126,6 +126,7 @@ bool Input::receive_v4(rte_mbuf* frame, bool to_link_group, Incoming& incoming) 
   if ((fragment & (kMoreFragments | kFragmentOffsetMask)) != 0) [[unlikely]] {
     frame = reassemble_v4(frame);
     if (frame == nullptr) return false;
+    incoming.may_be_elsewhere = true;
     header = rte_pktmbuf_mtod_offset(frame, const Ipv4Header*, kOffset);
     header_bytes = header->header_bytes();
     total_bytes = frame->pkt_len - kOffset;
@@ -227,6 +228,7 @@ bool Input::receive_v6(rte_mbuf* frame, bool to_link_group, Incoming& incoming) 
   incoming.had_fragment_header = false;
   ExtensionHeaders headers(frame, kOffset, end_bytes);
   if (headers.protocol != kProtocolTcp) [[unlikely]] {
+    incoming.may_be_elsewhere = headers.protocol != kProtocolUdp;
     auto outcome = headers.walk();
     if (outcome == ExtensionHeaders::Outcome::fragment) {
       incoming.had_fragment_header = true;

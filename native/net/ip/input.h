@@ -19,6 +19,8 @@ struct Incoming {
   uint8_t hop_limit = 0;
   /// A fragment header was there, even that of a packet in one piece (RFC 6980 section 5 asks).
   bool had_fragment_header = false;
+  /// Its ports were not where they mostly are: behind extension headers, or it came in fragments.
+  bool may_be_elsewhere = false;
   /// RFC 2711.
   bool has_router_alert = false;
   /// Where the byte is that names `protocol`, counted from the IPv6 header.

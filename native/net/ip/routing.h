@@ -142,6 +142,12 @@ class Routing {
   /// Another one whenever an address or a route has changed: what was found out before may be
   /// wrong.
   uint32_t version() const { return version_; }
+  /// Becomes like `other`, with a version that this one has not had.
+  void assign(const Routing& other) {
+    const uint32_t next = version_ + 1;
+    *this = other;
+    version_ = next;
+  }
 
  private:
   struct Entry {

@@ -41,6 +41,8 @@ class Sender final : public Output {
   void set_hop_limit_v6(uint8_t hop_limit) {
     if (hop_limit != 0) hop_limit_v6_ = hop_limit;
   }
+  uint8_t hop_limit_v6() const { return hop_limit_v6_; }
+  uint16_t mtu_v6_bytes() const { return mtu_v6_bytes_; }
   /// IPv6's own MTU on this link; the link's is its bound.
   void set_mtu_v6(uint32_t mtu_bytes);
 

@@ -40,13 +40,14 @@ static_assert(sizeof(ArpPacket) == 28);
 }  // namespace
 
 Arp::Arp(const Clock& clock, const Environment& environment, ip::Routing& routing,
-         Ethernet& ethernet, NeighborCache& neighbors, AddressListener& listener)
+         Ethernet& ethernet, NeighborCache& neighbors, AddressListener& listener, bool speaks)
     : clock_(clock),
       environment_(environment),
       routing_(routing),
       ethernet_(ethernet),
       neighbors_(neighbors),
-      listener_(listener) {}
+      listener_(listener),
+      speaks_(speaks) {}
 
 void Arp::input(rte_mbuf* frame) {
   environment_.counters.add(Counter::arp_rx);
@@ -90,7 +91,8 @@ void Arp::process(rte_mbuf* frame) {
   if (asked != nullptr && asked->is_usable()) {
     if (operation == kRequest) {
       if (can_learn) neighbors_.learn(sender, packet.sender_link, *this);
-      send(kReply, packet.sender_link, packet.target_be, packet.sender_link, packet.sender_be);
+      if (speaks_)
+        send(kReply, packet.sender_link, packet.target_be, packet.sender_link, packet.sender_be);
     } else if (can_learn) {
       neighbors_.confirm(sender, packet.sender_link);
     }
@@ -104,7 +106,7 @@ void Arp::process(rte_mbuf* frame) {
 /// Somebody else claims an address of ours.
 void Arp::found_conflict(ip::LocalAddress& own) {
   using State = ip::LocalAddress::State;
-  if (own.state == State::duplicate) return;
+  if (own.state == State::duplicate || !speaks_) return;
   environment_.counters.add(Counter::arp_conflicts);
   if (own.state == State::tentative) {
     own.state = State::duplicate;

@@ -26,8 +26,9 @@ inline constexpr uint64_t kDefendIntervalUs = 10'000'000;
 /// of RFC 5227 for each of our addresses.
 class Arp : public Resolver {
  public:
+  /// `speaks` is false where another stack answers who asks for our addresses, and defends them.
   Arp(const Clock& clock, const Environment& environment, ip::Routing& routing, Ethernet& ethernet,
-      NeighborCache& neighbors, AddressListener& listener);
+      NeighborCache& neighbors, AddressListener& listener, bool speaks = true);
 
   /// Processes a frame of type ARP. Takes ownership.
   void input(rte_mbuf* frame);
@@ -55,6 +56,7 @@ class Arp : public Resolver {
   Ethernet& ethernet_;
   NeighborCache& neighbors_;
   AddressListener& listener_;
+  bool speaks_;
   uint64_t deadline_us_ = 0;
 };
 

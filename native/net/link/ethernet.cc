@@ -38,6 +38,8 @@ bool Ethernet::receive_tagged(rte_mbuf* frame, Incoming& incoming) {
     rte_pktmbuf_free(frame);
     return false;
   };
+  // A card may have taken the tag out, or another stack that could not keep the frame.
+  if (incoming.type != kTypeVlan && has_tag_beside(frame)) return true;
   if (incoming.type != kTypeVlan) return drop(Counter::drop_link_vlan);
   if (!pull_up(frame, sizeof(VlanHeader))) return drop(Counter::drop_link_short);
   // Number 0 says priority only: the frame belongs to no VLAN (IEEE 802.1Q section 9.6).
@@ -49,6 +51,12 @@ bool Ethernet::receive_tagged(rte_mbuf* frame, Incoming& incoming) {
   return true;
 }
 
+/// The frame's tag is not in it, and is ours.
+bool Ethernet::has_tag_beside(const rte_mbuf* frame) const {
+  return (frame->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0 &&
+         (frame->vlan_tci & 0x0fff) == vlan_id_;
+}
+
 /// The layers above find their header at one place. False when others hold the frame and so it must
 /// not be changed.
 bool Ethernet::take_tag_out(rte_mbuf* frame) {
@@ -56,6 +64,8 @@ bool Ethernet::take_tag_out(rte_mbuf* frame) {
   constexpr uint32_t kTagBytes = sizeof(VlanHeader) - kHeaderBytes;
   auto* bytes = rte_pktmbuf_mtod(frame, uint8_t*);
   std::memmove(bytes + kTagBytes, bytes, 2 * sizeof(LinkAddress));
+  frame->ol_flags |= RTE_MBUF_F_RX_VLAN_STRIPPED;
+  frame->vlan_tci = vlan_id_;
   return rte_pktmbuf_adj(frame, kTagBytes) != nullptr;
 }
 

@@ -77,6 +77,7 @@ class Ethernet {
   [[gnu::noinline]] void transmit_tagged(rte_mbuf* packet, const LinkAddress& destination,
                                          uint16_t type);
   [[gnu::noinline]] void drop_without_headroom(rte_mbuf* packet);
+  bool has_tag_beside(const rte_mbuf* frame) const;
   bool take_tag_out(rte_mbuf* frame);
 
   LinkAddress own_;

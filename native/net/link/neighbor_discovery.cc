@@ -39,7 +39,7 @@ constexpr uint32_t kTargetOffset = offsetof(NeighborMessage, target);
 NeighborDiscovery::NeighborDiscovery(const Clock& clock, const Environment& environment,
                                      ip::Routing& routing, Ethernet& ethernet,
                                      NeighborCache& neighbors, ip::Sender& sender,
-                                     AddressListener& listener, uint8_t probes)
+                                     AddressListener& listener, uint8_t probes, bool speaks)
     : clock_(clock),
       environment_(environment),
       routing_(routing),
@@ -47,7 +47,8 @@ NeighborDiscovery::NeighborDiscovery(const Clock& clock, const Environment& envi
       neighbors_(neighbors),
       sender_(sender),
       listener_(listener),
-      probes_(probes) {
+      probes_(probes),
+      speaks_(speaks) {
   if (!routing.speaks_v6()) deadline_us_ = UINT64_MAX;
 }
 
@@ -73,9 +74,10 @@ void NeighborDiscovery::input_solicitation(const ip::Incoming& message) {
     // RFC 4862 section 5.4.3: somebody else is finding out about it too. What we said ourselves may
     // come back.
     const auto* frame = rte_pktmbuf_mtod(received.frame, const EthernetHeader*);
-    if (from_nobody && frame->source != ethernet_.own()) found_duplicate(*own);
+    if (from_nobody && frame->source != ethernet_.own() && speaks_) found_duplicate(*own);
     return;
   }
+  if (from_nobody && !speaks_) return;
   if (from_nobody)
     return send_advertisement(target, ip::kAllNodes, link_group(ip::kAllNodes), false);
   if (!routing_.is_neighbor(received.source))
@@ -87,7 +89,7 @@ void NeighborDiscovery::input_solicitation(const ip::Incoming& message) {
     // came from.
     link_address = rte_pktmbuf_mtod(received.frame, const EthernetHeader*)->source;
   }
-  send_advertisement(target, received.source, link_address, true);
+  if (speaks_) send_advertisement(target, received.source, link_address, true);
 }
 
 void NeighborDiscovery::input_advertisement(const ip::Incoming& message) {
@@ -104,7 +106,7 @@ void NeighborDiscovery::input_advertisement(const ip::Incoming& message) {
 
   if (ip::LocalAddress* own = routing_.find(target); own != nullptr) {
     const auto* frame = rte_pktmbuf_mtod(message.received.frame, const EthernetHeader*);
-    if (frame->source == ethernet_.own()) return;
+    if (frame->source == ethernet_.own() || !speaks_) return;
     if (own->state == ip::LocalAddress::State::tentative) return found_duplicate(*own);
     // RFC 4862 section 5.4.4. An address in use is kept: there is no telling who is right.
     environment_.counters.add(Counter::nd_conflicts);

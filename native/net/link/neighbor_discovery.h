@@ -16,10 +16,10 @@ namespace weir::net::link {
 /// detection for each of our addresses (RFC 4862 section 5.4).
 class NeighborDiscovery final : public Resolver {
  public:
-  /// `probes`: DupAddrDetectTransmits.
+  /// `probes`: DupAddrDetectTransmits. `speaks` as in Arp.
   NeighborDiscovery(const Clock& clock, const Environment& environment, ip::Routing& routing,
                     Ethernet& ethernet, NeighborCache& neighbors, ip::Sender& sender,
-                    AddressListener& listener, uint8_t probes);
+                    AddressListener& listener, uint8_t probes, bool speaks = true);
 
   /// Process messages whose checksum is right. The frame stays the caller's.
   void input_solicitation(const ip::Incoming& message);
@@ -48,6 +48,7 @@ class NeighborDiscovery final : public Resolver {
   ip::Sender& sender_;
   AddressListener& listener_;
   uint8_t probes_;
+  bool speaks_;
   uint64_t deadline_us_ = 0;
 };
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/siphash.h"
+#include "net/flow_steering.h"
 #include "net/tcp/state.h"
 
 namespace weir::net::tcp {
@@ -314,6 +315,7 @@ Endpoint Tcp::State::free_endpoint(const Endpoint& remote) {
   for (uint32_t i = 0; i < kPorts; i++) {
     local.port = static_cast<uint16_t>(kFirstEphemeralPort + (start + i) % kPorts);
     if (listeners.contains(local.port)) continue;
+    if (environment.steering != nullptr && !environment.steering->is_home(local, remote)) continue;
     uint32_t taken = flows.find(flow_hash(hash_key, local, remote), [&](uint32_t value) {
       if ((value & kTimeWaitBit) != 0) {
         const TimeWaitRecord& record = time_wait[value & ~kTimeWaitBit];

@@ -1,0 +1,228 @@
+#include "worker/steering.h"
+
+#include <rte_mbuf.h>
+#include <rte_prefetch.h>
+#include <rte_ring.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+
+#include "net/ip/frame_flow.h"
+
+namespace weir::worker {
+
+namespace {
+
+/// The worker that speaks for our addresses.
+constexpr uint32_t kSpeaker = 0;
+constexpr uint32_t kBurst = 64;
+constexpr uint32_t kPrefetchAhead = 4;
+
+rte_ring* make_ring() {
+  const ssize_t bytes = rte_ring_get_memsize(Crossing::kLaneFrames);
+  // Ends on lines of their own, as the ring's structure is laid out.
+  auto* ring = static_cast<rte_ring*>(
+      std::aligned_alloc(RTE_CACHE_LINE_SIZE, RTE_ALIGN(bytes, RTE_CACHE_LINE_SIZE)));
+  if (ring == nullptr) return nullptr;
+  if (rte_ring_init(ring, "lane", Crossing::kLaneFrames, RING_F_SP_ENQ | RING_F_SC_DEQ) != 0) {
+    std::free(ring);
+    return nullptr;
+  }
+  return ring;
+}
+
+void free_ring(rte_ring* ring) {
+  if (ring == nullptr) return;
+  void* frame;
+  while (rte_ring_sc_dequeue(ring, &frame) == 0) rte_pktmbuf_free(static_cast<rte_mbuf*>(frame));
+  std::free(ring);
+}
+
+}  // namespace
+
+std::unique_ptr<Crossing> Crossing::create(uint32_t workers, uint64_t first_key,
+                                           uint64_t second_key, std::string& error) {
+  std::unique_ptr<Crossing> crossing(
+      new Crossing(workers, net::FlowGroups(first_key, second_key, workers)));
+  for (uint32_t from = 0; from < workers; from++)
+    for (uint32_t to = 0; to < workers; to++) {
+      if (from == to) continue;
+      for (Lane* lane : {&crossing->inward(from, to), &crossing->outward(from, to)}) {
+        lane->frames = make_ring();
+        lane->back = make_ring();
+        if (lane->frames == nullptr || lane->back == nullptr) {
+          error = "no memory for the lanes between " + std::to_string(workers) + " workers";
+          return nullptr;
+        }
+      }
+    }
+  for (uint32_t worker = 0; worker < workers; worker++) {
+    crossing->bell(worker).descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (crossing->bell(worker).descriptor >= 0) continue;
+    error = "no descriptor to wake a worker by is free (raise the limit of open files)";
+    return nullptr;
+  }
+  return crossing;
+}
+
+Crossing::~Crossing() {
+  for (Lane& lane : lanes_) {
+    free_ring(lane.frames);
+    free_ring(lane.back);
+  }
+  for (Bell& bell : bells_)
+    if (bell.descriptor >= 0) ::close(bell.descriptor);
+}
+
+Steering::Steering(Crossing& crossing, uint32_t index, Counters counters, rte_mempool* frame_pool)
+    : crossing_(crossing),
+      index_(index),
+      counters_(counters),
+      frame_pool_(frame_pool),
+      lent_inward_(crossing.workers()),
+      lent_outward_(crossing.workers()),
+      was_given_(crossing.workers()) {}
+
+/// Frees what the other side has copied.
+void Steering::collect(Lane& lane, uint32_t& lent) {
+  std::array<void*, kBurst> buffers;
+  while (lent != 0) {
+    const uint32_t count = rte_ring_sc_dequeue_burst(lane.back, buffers.data(), kBurst, nullptr);
+    if (count == 0) return;
+    for (uint32_t i = 0; i < count; i++) rte_pktmbuf_free(static_cast<rte_mbuf*>(buffers[i]));
+    lent -= count;
+  }
+}
+
+/// So many are lent at most that the way back is never full.
+bool Steering::push(Lane& lane, uint32_t& lent, rte_mbuf* frame) {
+  collect(lane, lent);
+  if (lent == Crossing::kLaneFrames - 1 || rte_ring_sp_enqueue(lane.frames, frame) != 0)
+    return false;
+  lent++;
+  return true;
+}
+
+/// A frame of ours becomes one of `to`'s.
+void Steering::give(uint32_t to, rte_mbuf* frame) {
+  if (!push(crossing_.inward(index_, to), lent_inward_[to], frame)) {
+    counters_.add(Counter::drop_steer_full);
+    return rte_pktmbuf_free(frame);
+  }
+  counters_.add(Counter::steered_out);
+  was_given_[to] = gave_ = true;
+}
+
+uint32_t Steering::sort(rte_mbuf** frames, uint32_t count) {
+  uint32_t kept = 0;
+  for (uint32_t i = 0; i < count; i++) {
+    if (i + kPrefetchAhead < count)
+      rte_prefetch0(rte_pktmbuf_mtod(frames[i + kPrefetchAhead], const void*));
+    rte_mbuf* frame = frames[i];
+    const net::ip::FrameFlow flow = net::ip::flow_of(frame);
+    uint32_t owner = index_;
+    switch (flow.kind) {
+      case net::ip::FrameFlow::Kind::flow:
+        owner = crossing_.groups().owner_of(flow.source, flow.destination);
+        break;
+      case net::ip::FrameFlow::Kind::speaker:
+        owner = kSpeaker;
+        break;
+      case net::ip::FrameFlow::Kind::everyone:
+        for (uint32_t to = 0; to < crossing_.workers(); to++) {
+          if (to == index_) continue;
+          if (rte_mbuf* copy = rte_pktmbuf_copy(frame, frame_pool_, 0, UINT32_MAX); copy != nullptr)
+            give(to, copy);
+          else
+            counters_.add(Counter::drop_no_mbuf);
+        }
+        break;
+    }
+    if (owner == index_)
+      frames[kept++] = frame;
+    else
+      give(owner, frame);
+  }
+  ring_bells();
+  return kept;
+}
+
+uint32_t Steering::take_from(LaneOf lane_of, rte_mbuf** frames, uint32_t capacity) {
+  uint32_t taken = 0;
+  for (uint32_t i = 0; i < crossing_.workers() && taken < capacity; i++) {
+    const uint32_t from = (first_ + i) % crossing_.workers();
+    if (from == index_) continue;
+    Lane& lane = (crossing_.*lane_of)(from, index_);
+    std::array<void*, kBurst> lent;
+    const uint32_t count = rte_ring_sc_dequeue_burst(lane.frames, lent.data(),
+                                                     std::min(kBurst, capacity - taken), nullptr);
+    for (uint32_t at = 0; at < count; at++) {
+      rte_mbuf* copy =
+          rte_pktmbuf_copy(static_cast<rte_mbuf*>(lent[at]), frame_pool_, 0, UINT32_MAX);
+      if (copy == nullptr) {
+        counters_.add(Counter::drop_no_mbuf);
+        continue;
+      }
+      counters_.add(Counter::steered_in);
+      counters_.add(Counter::copied_steered_bytes, copy->pkt_len);
+      frames[taken++] = copy;
+    }
+    if (count != 0) rte_ring_sp_enqueue_bulk(lane.back, lent.data(), count, nullptr);
+  }
+  if (taken != 0) first_++;
+  return taken;
+}
+
+uint32_t Steering::send_through(uint32_t to, rte_mbuf** frames, uint32_t count) {
+  Lane& lane = crossing_.outward(index_, to);
+  uint32_t sent = 0;
+  while (sent < count && push(lane, lent_outward_[to], frames[sent])) sent++;
+  counters_.add(Counter::relayed_out, sent);
+  if (sent != 0) was_given_[to] = gave_ = true;
+  ring_bells();
+  return sent;
+}
+
+/// Wakes who sleeps and was given something. Either we see that it sleeps, or it sees what we gave.
+void Steering::ring_bells() {
+  if (!gave_) return;
+  gave_ = false;
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  for (uint32_t to = 0; to < crossing_.workers(); to++) {
+    if (!was_given_[to]) continue;
+    was_given_[to] = false;
+    Crossing::Bell& bell = crossing_.bell(to);
+    if (!bell.asleep.load(std::memory_order_relaxed)) continue;
+    const uint64_t one = 1;
+    [[maybe_unused]] const ssize_t written = write(bell.descriptor, &one, sizeof one);
+  }
+}
+
+bool Steering::has_waiting() const {
+  for (uint32_t from = 0; from < crossing_.workers(); from++) {
+    if (from == index_) continue;
+    if (rte_ring_empty(crossing_.inward(from, index_).frames) == 0 ||
+        rte_ring_empty(crossing_.outward(from, index_).frames) == 0)
+      return true;
+  }
+  return false;
+}
+
+bool Steering::may_sleep() {
+  crossing_.bell(index_).asleep.store(true, std::memory_order_relaxed);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (!has_waiting()) return true;
+  crossing_.bell(index_).asleep.store(false, std::memory_order_relaxed);
+  return false;
+}
+
+void Steering::wake_up() {
+  crossing_.bell(index_).asleep.store(false, std::memory_order_relaxed);
+  uint64_t count;
+  [[maybe_unused]] const ssize_t got = read(descriptor(), &count, sizeof count);
+}
+
+}  // namespace weir::worker
