@@ -172,6 +172,7 @@ Napi::Value start_dataplane(const Napi::CallbackInfo& info) {
   if (!known) throw Napi::Error::New(env, "there is no port driver " + driver);
   config.port.driver = *known;
   config.port.device = text_of(port, "device");
+  config.tenant = text_of(port, "tenant");
   config.port.mtu_bytes = static_cast<uint16_t>(number_of(port, "mtuBytes"));
   std::string link = text_of(port, "linkAddress");
   if (!link.empty()) {

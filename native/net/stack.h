@@ -94,8 +94,10 @@ struct StackConfig {
   uint32_t first_receive_buffer_bytes = 128 * 1024;
   /// Bytes a connection may have queued and unacknowledged; a send beyond it is refused.
   uint32_t send_buffer_bytes = 4 * 1024 * 1024;
-  /// Bytes of payload that all connections together may hold by copy.
-  uint64_t send_copy_bytes = 64ull * 1024 * 1024;
+  /// Bytes of payload that all connections together may hold by copy; 0: 4 KiB for each of
+  /// max_connections, and 64 MiB at least, so that peers that acknowledge nothing leave room for
+  /// others. Memory is taken as it is used.
+  uint64_t send_copy_bytes = 0;
   /// Out-of-order segments kept per connection (a whole receive buffer of full ones) and in all.
   uint32_t max_reorder_segments = 4608;
   uint32_t max_reorder_segments_total = 16384;

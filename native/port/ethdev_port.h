@@ -41,6 +41,8 @@ class EthdevPort final : public Port {
   std::array<uint8_t, 6> link_address() const override;
   uint16_t mtu_bytes() const override;
   bool is_up() const override;
+  /// memif to and from shared rings, af_packet to and from the socket's.
+  bool copies() const override { return true; }
   bool completes_checksums() const override;
   uint32_t large_send_bytes() const override;
 

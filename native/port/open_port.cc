@@ -137,6 +137,8 @@ std::optional<Driver> driver_of(std::string_view name) {
   return {};
 }
 
+bool receives_into_given_buffers(Driver driver) { return driver != Driver::af_xdp; }
+
 uint32_t max_queues(Driver driver) {
   switch (driver) {
     case Driver::tap:

@@ -41,6 +41,9 @@ struct QueueResources {
   Counters* counters;
 };
 
+/// Whether received frames lie in buffers that the port is given. af_xdp has its own.
+bool receives_into_given_buffers(Driver driver);
+
 /// How many queues a port of this driver can have. memif: DPDK's driver cannot tell when the other
 /// side has fewer. af_xdp: one socket is bound to the first queue of the interface.
 uint32_t max_queues(Driver driver);

@@ -23,6 +23,9 @@ class Port {
   /// Frames that are sent reach somebody. False at first where the other side is still to be set
   /// up.
   virtual bool is_up() const { return true; }
+  /// The port copies frames itself, both ways, between our buffers and memory of its own. The
+  /// kernel's copies do not count.
+  virtual bool copies() const { return false; }
   /// The port completes TCP checksums of packets with RTE_MBUF_F_TX_TCP_CKSUM: their checksum field
   /// holds the sum of the pseudo header, with the length.
   virtual bool completes_checksums() const { return false; }

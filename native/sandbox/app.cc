@@ -3,6 +3,7 @@
 #include <rte_mbuf.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "net/tcp/connection.h"
@@ -35,7 +36,7 @@ App::~App() { shut_down(); }
 std::unique_ptr<App> App::create(AppConfig config, std::shared_ptr<Module> module,
                                  Surroundings surroundings, uint64_t* counter_values,
                                  std::string& error) {
-  auto windows = Windows::create();
+  auto windows = Windows::create(surroundings.frames);
   if (!windows) {
     error = "no memory for the app's windows";
     return nullptr;
@@ -319,30 +320,91 @@ bool App::on_opened(net::Connection& connection, uint32_t, bool outbound) {
   return true;
 }
 
+/// A place in the window for what was received: a copy, or where it is already. 0 when the window
+/// is full.
+uint32_t App::place(const net::Payload& payload) {
+  if (FrameWindow* frames = windows_->frames(); frames != nullptr) {
+    if (payload.length_bytes <= abi::kCopyLimitBytes) {
+      around_.counters.add(Counter::copied_rx_small_bytes, payload.length_bytes);
+    } else if (uint32_t address = keep_whole(payload); address != 0) {
+      around_.counters.add(Counter::kept_rx_bytes, payload.length_bytes);
+      return address;
+    }
+  }
+  const uint32_t address = windows_->allocate(payload.length_bytes);
+  if (address == 0) return 0;
+  copy_payload(windows_->host(address), payload);
+  around_.counters.add(Counter::copied_rx_bytes, payload.length_bytes);
+  return address;
+}
+
+/// Keeps a payload that lies in one segment in place; 0 if it does not, or has to be copied.
+uint32_t App::keep_whole(const net::Payload& payload) {
+  const rte_mbuf* segment = payload.head;
+  uint32_t offset_bytes = payload.offset_bytes;
+  while (segment != nullptr && offset_bytes >= segment->data_len) {
+    offset_bytes -= segment->data_len;
+    segment = segment->next;
+  }
+  if (segment == nullptr || offset_bytes + payload.length_bytes > segment->data_len) return 0;
+  return windows_->keep_in_place(segment,
+                                 rte_pktmbuf_mtod_offset(segment, const uint8_t*, offset_bytes));
+}
+
+/// Finds places for a packet that came in several buffers, each in place if it can be. Returns how
+/// many, or 0 when it has to be copied as a whole.
+uint32_t App::place_pieces(const net::Payload& payload, std::span<Placed> placed) {
+  net::Payload piece = payload;
+  uint32_t count = 0;
+  for (uint32_t left = payload.length_bytes; left != 0; left -= piece.length_bytes) {
+    while (piece.offset_bytes >= piece.head->data_len) {
+      piece.offset_bytes -= piece.head->data_len;
+      piece.head = piece.head->next;
+    }
+    piece.length_bytes = std::min(left, piece.head->data_len - piece.offset_bytes);
+    const uint32_t address = count == placed.size() ? 0 : place(piece);
+    if (address == 0) {
+      while (count != 0) windows_->release(placed[--count].address);
+      return 0;
+    }
+    placed[count++] = {address, piece.length_bytes};
+    piece.offset_bytes += piece.length_bytes;
+  }
+  return count;
+}
+
 bool App::on_data(net::Connection& connection, const net::Payload& payload) {
   Flow& flow = around_.flows[connection.user];
-  uint32_t address = windows_->allocate(payload.length_bytes);
-  uint32_t index = address == 0 ? Flow::kNone : views_.take(address, payload.length_bytes);
-  if (index == Flow::kNone) {
-    if (address != 0) windows_->release(address);
+  if (windows_->frames() != nullptr && payload.head->nb_segs > 1) {
+    std::array<Placed, kMaxPieces> placed;
+    const uint32_t count = views_.has_room(kMaxPieces) ? place_pieces(payload, placed) : 0;
+    for (uint32_t i = 0; i < count; i++) show(flow, placed[i]);
+    if (count != 0) return true;
+  }
+  const Placed placed{views_.has_room(1) ? place(payload) : 0, payload.length_bytes};
+  if (placed.address == 0) {
     counters_.add(AppCounter::dropped_window_full);
     return false;
   }
-  copy_payload(windows_->host(address), payload);
-  around_.counters.add(Counter::copied_rx_bytes, payload.length_bytes);
-  counters_.add(AppCounter::received_bytes, payload.length_bytes);
+  show(flow, placed);
+  return true;
+}
+
+/// Makes a view of received bytes, for which there is room, and shows it.
+void App::show(Flow& flow, const Placed& placed) {
+  const uint32_t index = views_.take(placed.address, placed.length_bytes);
+  counters_.add(AppCounter::received_bytes, placed.length_bytes);
   if (flow.view_tail == Flow::kNone)
     flow.view_head = index;
   else
     views_[flow.view_tail].next = index;
   flow.view_tail = index;
-  flow.held_bytes += payload.length_bytes;
+  flow.held_bytes += placed.length_bytes;
   if (flow.pending != 0 || !emit_received(flow, index)) {
     if (flow.view_unseen == Flow::kNone) flow.view_unseen = index;
     postpone(flow, Flow::kReceived);
   }
   become_ready();
-  return true;
 }
 
 void App::on_end(net::Connection& connection) {
@@ -373,14 +435,11 @@ bool App::on_datagram(uint32_t listener_tag, const net::Endpoint& remote, const 
                       const net::Payload& payload) {
   uint32_t address = 0;
   bool room = accepting() && event_count_ < abi::kEventCapacity;
-  if (room && payload.length_bytes != 0)
-    room = (address = windows_->allocate(payload.length_bytes)) != 0;
+  if (room && payload.length_bytes != 0) room = (address = place(payload)) != 0;
   if (!room) {
     counters_.add(AppCounter::dropped_window_full);
     return false;
   }
-  if (payload.length_bytes != 0) copy_payload(windows_->host(address), payload);
-  around_.counters.add(Counter::copied_rx_bytes, payload.length_bytes);
   counters_.add(AppCounter::datagrams_received);
   abi::EventRecord* event = next_record();
   event->set_kind(static_cast<uint8_t>(abi::EventKind::datagram));

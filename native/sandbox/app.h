@@ -73,6 +73,8 @@ struct Surroundings {
   /// Apps with something to do in this cycle; each is in it at most once.
   std::vector<class App*>& ready;
   uint32_t worker_index;
+  /// The receive buffers of a queue that is this tenant's; nullptr where tenants share it.
+  FrameWindow* frames = nullptr;
 };
 
 /// One app on one worker: its windows, its flows, and the instance that handles them. It turns what
@@ -161,6 +163,17 @@ class App final : public net::FlowEvents,
   void emit_postponed();
   bool emit(Flow& flow, uint8_t what);
   bool emit_received(Flow& flow, uint32_t view);
+  /// Received bytes in the window, with a reference of their own.
+  struct Placed {
+    uint32_t address;
+    uint32_t length_bytes;
+  };
+  /// The longest packet that a port receives lies in fewer buffers.
+  static constexpr uint32_t kMaxPieces = 40;
+  uint32_t place(const net::Payload& payload);
+  uint32_t keep_whole(const net::Payload& payload);
+  uint32_t place_pieces(const net::Payload& payload, std::span<Placed> placed);
+  void show(Flow& flow, const Placed& placed);
   void consume_events(uint32_t count);
   void discard_events();
 

@@ -102,9 +102,14 @@ bool App::after_send(Flow& flow, net::SendResult result, uint32_t bytes, bool re
   if (result == net::SendResult::ok) {
     flow.sent_bytes += bytes;
     counters_.add(AppCounter::sent_bytes, bytes);
-    around_.counters.add(referenced ? Counter::referenced_tx_bytes : Counter::copied_tx_bytes,
-                         bytes);
-    if (referenced) counters_.add(AppCounter::sent_referenced_bytes, bytes);
+    if (referenced) {
+      around_.counters.add(Counter::referenced_tx_bytes, bytes);
+      counters_.add(AppCounter::sent_referenced_bytes, bytes);
+    } else {
+      around_.counters.add(Counter::copied_tx_bytes, bytes);
+      if (bytes <= abi::kCopyLimitBytes)
+        around_.counters.add(Counter::copied_tx_small_bytes, bytes);
+    }
     return true;
   }
   if (result == net::SendResult::closing) {
@@ -130,12 +135,14 @@ bool App::send_bytes(Flow& flow, uint32_t address, uint32_t bytes) {
       data = windows_->host(address);
       owner = &windows_->tx_region();
       windows_->tx_region().retain();
-    } else if (windows_->held(address) &&
-               address / abi::kPacketChunkBytes == (address + bytes - 1) / abi::kPacketChunkBytes &&
-               !windows_->above_watermark()) {
-      data = windows_->host(address);
-      owner = this;
-      windows_->retain(address);
+    } else if (windows_->held(address, bytes)) {
+      if (windows_->above_watermark(address)) {
+        around_.counters.add(Counter::copied_tx_held_bytes, bytes);
+      } else {
+        data = windows_->host(address);
+        owner = this;
+        windows_->retain(address);
+      }
     }
     if (owner != nullptr) {
       net::HeldBuffer buffer{data, bytes, owner, 0};
@@ -223,7 +230,7 @@ void App::command_forward(const abi::CommandRecord& command) {
 
   Flow* flow = sendable_flow(command.handle());
   bool sent = false;
-  if (flow != nullptr && bytes > abi::kCopyLimitBytes && !windows_->above_watermark()) {
+  if (flow != nullptr && bytes > abi::kCopyLimitBytes && !windows_->above_watermark(address)) {
     net::HeldBuffer buffer{windows_->host(address), bytes, this, command.source()};
     net::SendResult result = around_.stack.send_held(*flow->connection, buffer);
     if (result == net::SendResult::ok) {
@@ -232,6 +239,7 @@ void App::command_forward(const abi::CommandRecord& command) {
     }
     after_send(*flow, result, bytes, true);
   } else if (flow != nullptr) {
+    if (bytes > abi::kCopyLimitBytes) around_.counters.add(Counter::copied_tx_held_bytes, bytes);
     net::SendResult result =
         around_.stack.send_copy(*flow->connection, {windows_->host(address), bytes});
     sent = after_send(*flow, result, bytes, false);

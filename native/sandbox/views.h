@@ -20,6 +20,7 @@ class ViewPool {
  public:
   static constexpr uint32_t kCapacity = 65536;
 
+  bool has_room(uint32_t count) const { return kCapacity - in_use_ >= count; }
   /// Flow::kNone when all are in use.
   uint32_t take(uint32_t address, uint32_t length_bytes) {
     uint32_t index;
@@ -32,11 +33,13 @@ class ViewPool {
       views_.emplace_back();
     }
     views_[index] = {address, length_bytes, Flow::kNone, false};
+    in_use_++;
     return index;
   }
   void give_back(uint32_t index) {
     views_[index].next = free_head_;
     free_head_ = index;
+    in_use_--;
   }
   View& operator[](uint32_t index) { return views_[index]; }
 
@@ -45,6 +48,7 @@ class ViewPool {
  private:
   std::vector<View> views_;
   uint32_t free_head_ = Flow::kNone;
+  uint32_t in_use_ = 0;
 };
 
 }  // namespace weir::sandbox

@@ -1,37 +1,17 @@
 #include "sandbox/windows.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 namespace weir::sandbox {
 
-std::unique_ptr<SharedRegion> SharedRegion::create(size_t bytes) {
-  int descriptor = memfd_create("weir-window", MFD_CLOEXEC);
-  if (descriptor < 0) return nullptr;
-  void* host = MAP_FAILED;
-  if (ftruncate(descriptor, static_cast<off_t>(bytes)) == 0)
-    host = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
-  if (host == MAP_FAILED) {
-    ::close(descriptor);
-    return nullptr;
-  }
-  return std::unique_ptr<SharedRegion>(
-      new SharedRegion(descriptor, static_cast<uint8_t*>(host), bytes));
-}
-
-SharedRegion::~SharedRegion() {
-  munmap(host_, size_bytes_);
-  ::close(descriptor_);
-}
-
-std::unique_ptr<Windows> Windows::create() {
+std::unique_ptr<Windows> Windows::create(FrameWindow* frames) {
   auto windows = std::unique_ptr<Windows>(new Windows());
   windows->rx_ = SharedRegion::create(abi::kRxWindowBytes);
   auto rw = SharedRegion::create(abi::kRwWindowBytes);
   if (!windows->rx_ || !rw) return nullptr;
   windows->rw_ = std::make_unique<TxRegion>(std::move(rw));
-  windows->free_.reserve(kChunkCount);
-  for (uint32_t chunk = kChunkCount; chunk-- > 0;) windows->free_.push_back(chunk);
+  windows->frames_ = frames;
+  if (frames != nullptr) windows->chunk_count_ = chunk_of(FrameWindow::kAddress);
+  windows->free_.reserve(windows->chunk_count_);
+  for (uint32_t chunk = windows->chunk_count_; chunk-- > 0;) windows->free_.push_back(chunk);
   return windows;
 }
 
@@ -60,6 +40,10 @@ uint32_t Windows::allocate(uint32_t bytes) {
 }
 
 void Windows::release(uint32_t address) {
+  if (is_frame(address)) {
+    frames_held_--;
+    return frames_->release(address);
+  }
   uint32_t index = chunk_of(address);
   if (--chunks_[index].references == 0 && index != current_) free_.push_back(index);
 }
@@ -79,7 +63,9 @@ bool Windows::grant(uint32_t chunk) {
 bool Windows::granted(uint32_t address, uint32_t bytes) const {
   uint64_t end = uint64_t{address} + bytes;
   if (address < abi::kRxWindow || end > abi::kRxWindow + abi::kRxWindowBytes) return false;
-  if (end <= abi::kPackets) return true;
+  if (end <= abi::kPackets ||
+      (is_frame(address) && end <= FrameWindow::kAddress + FrameWindow::kBytes))
+    return true;
   uint32_t first = address < abi::kPackets ? 0 : chunk_of(address);
   uint32_t last = chunk_of(static_cast<uint32_t>(end - (bytes != 0 ? 1 : 0)));
   for (uint32_t chunk = first; chunk <= last && chunk < kChunkCount; chunk++)
@@ -99,6 +85,10 @@ bool Windows::attach(GuestMemory& memory) {
                            offset, abi::kPacketChunkBytes, false))
       return false;
   }
+  if (frames_ != nullptr &&
+      !memory.map_shared(FrameWindow::kAddress, frames_->memory().descriptor(), 0,
+                         FrameWindow::kBytes, false))
+    return false;
   memory_ = &memory;
   return true;
 }
@@ -116,7 +106,7 @@ bool Windows::renew_rw_window() {
 bool Windows::in_use() const {
   for (const auto& region : retired_)
     if (region->in_use()) return true;
-  if (rw_->in_use()) return true;
+  if (rw_->in_use() || frames_held_ != 0) return true;
   for (const Chunk& chunk : chunks_)
     if (chunk.references != 0) return true;
   return false;

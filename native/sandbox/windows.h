@@ -7,30 +7,11 @@
 
 #include "net/held_buffer.h"
 #include "sandbox/abi.h"
+#include "sandbox/frame_window.h"
 #include "sandbox/guest_memory.h"
+#include "sandbox/shared_region.h"
 
 namespace weir::sandbox {
-
-/// Shared memory that the host sees read-write and a guest sees through its windows.
-class SharedRegion {
- public:
-  /// nullptr when the kernel gives no memory.
-  static std::unique_ptr<SharedRegion> create(size_t bytes);
-  ~SharedRegion();
-  SharedRegion(const SharedRegion&) = delete;
-  SharedRegion& operator=(const SharedRegion&) = delete;
-
-  uint8_t* host() const { return host_; }
-  int descriptor() const { return descriptor_; }
-  size_t size_bytes() const { return size_bytes_; }
-
- private:
-  SharedRegion(int descriptor, uint8_t* host, size_t bytes)
-      : descriptor_(descriptor), host_(host), size_bytes_(bytes) {}
-  int descriptor_;
-  uint8_t* host_;
-  size_t size_bytes_;
-};
 
 /// A read-write window: it counts the sends that refer to its transmit buffers.
 class TxRegion final : public net::BufferOwner {
@@ -51,27 +32,55 @@ class TxRegion final : public net::BufferOwner {
 ///
 /// Received payloads are placed one behind the other in chunks of 64 KiB. A chunk counts who still
 /// needs it and is used again when nobody does, so one small held payload keeps at most one chunk.
+/// On a queue that is its tenant's alone, the upper part of the receive window is the queue's
+/// receive buffers, and payloads can lie there.
 class Windows {
  public:
-  static std::unique_ptr<Windows> create();
+  /// `frames`: the receive buffers of the tenant's own queue, which outlive this; nullptr where
+  /// tenants share it.
+  static std::unique_ptr<Windows> create(FrameWindow* frames = nullptr);
 
   /// Room for `bytes` of payload, as a guest address; 0 when the window is full. The chunk counts
   /// one reference.
   uint32_t allocate(uint32_t bytes);
-  /// One reference to the chunk of the payload at `address` more, or less.
-  void retain(uint32_t address) { chunks_[chunk_of(address)].references++; }
-  void release(uint32_t address);
-  /// Share of the chunks that are in use is at or above the watermark: held bytes are copied from
-  /// here on.
-  bool above_watermark() const { return free_.size() * 4 < kChunkCount; }
-  /// What whole chunks could still take.
-  uint32_t free_bytes() const {
-    return static_cast<uint32_t>(free_.size()) * abi::kPacketChunkBytes;
+  /// Keeps `bytes` of a received segment where they are, as a guest address with one reference; 0
+  /// when they have to be copied.
+  uint32_t keep_in_place(const rte_mbuf* segment, const uint8_t* data) {
+    if (!frames_->owns(segment) || frames_->above_watermark()) return 0;
+    const uint32_t address = frames_->guest_address(data);
+    retain(address);
+    return address;
   }
-  uint32_t chunks_in_use() const { return kChunkCount - static_cast<uint32_t>(free_.size()); }
+  FrameWindow* frames() const { return frames_; }
+  /// One reference to the chunk or the buffer of the payload at `address` more, or less.
+  void retain(uint32_t address) {
+    if (is_frame(address)) {
+      frames_->retain(address);
+      frames_held_++;
+    } else {
+      chunks_[chunk_of(address)].references++;
+    }
+  }
+  void release(uint32_t address);
+  /// So much is held of what the payload at `address` lies in that its bytes are copied when they
+  /// are sent.
+  bool above_watermark(uint32_t address) const {
+    return is_frame(address) ? frames_->above_watermark() : free_.size() * 4 < chunk_count_;
+  }
+  /// What whole chunks, and the buffers of an own queue, could still take. A buffer may be kept for
+  /// little more than what is copied.
+  uint32_t free_bytes() const {
+    const uint32_t buffers = frames_ == nullptr || frames_->above_watermark()
+                                 ? 0
+                                 : FrameWindow::kWatermark - frames_->held();
+    return static_cast<uint32_t>(free_.size()) * abi::kPacketChunkBytes +
+           buffers * abi::kCopyLimitBytes;
+  }
+  uint32_t chunks_in_use() const { return chunk_count_ - static_cast<uint32_t>(free_.size()); }
 
   /// Where the host sees a guest address of either window.
   uint8_t* host(uint32_t address) const {
+    if (is_frame(address)) return frames_->host(address);
     return address < abi::kRwWindow ? rx_->host() + (address - abi::kRxWindow)
                                     : rw_->memory().host() + (address - abi::kRwWindow);
   }
@@ -82,13 +91,18 @@ class Windows {
   }
   /// [address, address + bytes) lies in the read-only window and has been granted.
   bool granted(uint32_t address, uint32_t bytes) const;
-  /// The payload at `address` is held by somebody, so its bytes stay as they are.
-  bool held(uint32_t address) const {
+  /// [address, address + bytes) is part of something that somebody holds, so that its bytes stay as
+  /// they are.
+  bool held(uint32_t address, uint32_t bytes) const {
+    if (is_frame(address)) return frames_->holds(address, bytes);
     return address >= abi::kPackets && address < abi::kRxWindow + abi::kRxWindowBytes &&
+           address / abi::kPacketChunkBytes == (address + bytes - 1) / abi::kPacketChunkBytes &&
            chunks_[chunk_of(address)].references != 0;
   }
-  /// A host pointer into the packet part of the read-only window, as a guest address.
+  /// A host pointer to a payload, as a guest address.
   uint32_t guest_address(const uint8_t* host) const {
+    if (host < rx_->host() || host >= rx_->host() + rx_->size_bytes())
+      return frames_->guest_address(host);
     return abi::kRxWindow + static_cast<uint32_t>(host - rx_->host());
   }
 
@@ -118,6 +132,9 @@ class Windows {
   static uint32_t chunk_of(uint32_t address) {
     return (address - abi::kPackets) / abi::kPacketChunkBytes;
   }
+  bool is_frame(uint32_t address) const {
+    return frames_ != nullptr && FrameWindow::contains(address);
+  }
   bool grant(uint32_t chunk);
 
   std::unique_ptr<SharedRegion> rx_;
@@ -126,6 +143,11 @@ class Windows {
   GuestMemory* memory_ = nullptr;
   std::array<Chunk, kChunkCount> chunks_{};
   std::vector<uint32_t> free_;
+  /// Chunks end where the buffers of an own queue begin.
+  uint32_t chunk_count_ = kChunkCount;
+  FrameWindow* frames_ = nullptr;
+  /// References of this app to them.
+  uint32_t frames_held_ = 0;
   uint32_t current_ = kNoChunk;
   uint32_t used_bytes_ = 0;
 };

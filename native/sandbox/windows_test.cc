@@ -39,10 +39,10 @@ TEST(WindowsTest, IsFullAtItsBoundAndRecovers) {
   while (uint32_t at = windows->allocate(abi::kPacketChunkBytes)) held.push_back(at);
   EXPECT_EQ(held.size(),
             (abi::kRxWindowBytes - (abi::kPackets - abi::kRxWindow)) / abi::kPacketChunkBytes);
-  EXPECT_TRUE(windows->above_watermark());
+  EXPECT_TRUE(windows->above_watermark(abi::kPackets));
   EXPECT_TRUE(windows->in_use());
   for (uint32_t at : held) windows->release(at);
-  EXPECT_FALSE(windows->above_watermark());
+  EXPECT_FALSE(windows->above_watermark(abi::kPackets));
   EXPECT_FALSE(windows->in_use());
   EXPECT_NE(windows->allocate(64), 0u);
 }
@@ -58,7 +58,7 @@ TEST(WindowsTest, AHeldPayloadKeepsItsBytesWhileOthersComeAndGo) {
     windows->release(at);
   }
   EXPECT_EQ(*windows->host(held), 77);
-  EXPECT_TRUE(windows->held(held));
+  EXPECT_TRUE(windows->held(held, 1));
 }
 
 TEST(WindowsTest, GrantedCoversWhatWasAllocatedAndNoMore) {

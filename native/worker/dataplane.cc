@@ -79,11 +79,15 @@ bool Dataplane::make_seats(const DataplaneConfig& config, std::string& error) {
     seat->headers = PacketPool::create(
         {.name = "headers" + number, .count = 65535, .data_bytes = kHeaderDataBytes}, error);
     if (!seat->headers) return false;
+    if (!config.tenant.empty() && port::receives_into_given_buffers(config.port.driver)) {
+      seat->window = sandbox::FrameWindow::create("window" + number, error);
+      if (!seat->window) return false;
+    }
     seat->counters = counters_ + index * kWordsOfWorker;
     seat->port_counters = std::make_unique<Counters>(seat->counters);
     if (crossing_)
       seat->steering =
-          std::make_unique<Steering>(*crossing_, index, *seat->port_counters, seat->frames->get());
+          std::make_unique<Steering>(*crossing_, index, *seat->port_counters, seat->receive_pool());
     seats_.push_back(std::move(seat));
   }
   return true;
@@ -93,7 +97,7 @@ bool Dataplane::open_ports(const DataplaneConfig& config, std::string& error) {
   const size_t queues = std::min<size_t>(seats_.size(), port::max_queues(config.port.driver));
   std::vector<port::QueueResources> resources;
   for (size_t i = 0; i < queues; i++)
-    resources.push_back({seats_[i]->frames->get(), seats_[i]->port_counters.get()});
+    resources.push_back({seats_[i]->receive_pool(), seats_[i]->port_counters.get()});
   auto ports = port::open_port(config.port, resources, error);
   if (ports.empty()) return false;
   for (size_t i = 0; i < seats_.size(); i++) {
@@ -111,6 +115,10 @@ bool Dataplane::make_workers(const DataplaneConfig& config, std::string& error) 
     WorkerConfig worker = config.worker;
     worker.index = index;
     worker.core = config.cores[index];
+    worker.tenant = config.tenant;
+    if (seat.window)
+      worker.stack.max_reorder_segments_total =
+          std::min(worker.stack.max_reorder_segments_total, sandbox::FrameWindow::kBuffers / 8);
     worker.stack.speaks_for_addresses = index == 0;
     worker.stack.link_address = seat.port->link_address();
     worker.stack.mtu_bytes = seat.port->mtu_bytes();
@@ -119,7 +127,7 @@ bool Dataplane::make_workers(const DataplaneConfig& config, std::string& error) 
     if (error = net::check(worker.stack); !error.empty()) return false;
     WorkerResources resources{*seat.port,          *engine_,           log_,
                               seat.headers->get(), seat.frames->get(), seat.counters,
-                              seat.steering.get()};
+                              seat.window.get(),   seat.steering.get()};
     if (index == 0 && seats_.size() > 1)
       resources.tell_link_state = [this](const net::LinkState& state) {
         return tell_link_state(state);

@@ -24,6 +24,8 @@ inline constexpr uint32_t kMaxWorkers = 64;
 
 struct DataplaneConfig {
   port::PortConfig port;
+  /// The tenant that the port belongs to alone; "" where tenants share it.
+  std::string tenant = {};
   /// Of each worker; `core` and `index` are set for each.
   WorkerConfig worker;
   /// The core of each worker, -1 for any: 1 to kMaxWorkers of them.
@@ -59,6 +61,8 @@ class Dataplane {
   /// A worker and all that is its own, in the order in which it is made.
   struct Seat {
     std::unique_ptr<PacketPool> frames;
+    /// On a tenant's own queue.
+    std::unique_ptr<sandbox::FrameWindow> window;
     std::unique_ptr<PacketPool> headers;
     uint64_t* counters = nullptr;
     std::unique_ptr<Counters> port_counters;
@@ -66,6 +70,9 @@ class Dataplane {
     std::unique_ptr<port::Port> port;
     std::unique_ptr<Worker> worker;
     std::thread thread;
+
+    /// What received frames are put into.
+    rte_mempool* receive_pool() const { return window ? window->pool() : frames->get(); }
   };
   /// What an app was deployed with.
   struct Deployed {

@@ -97,6 +97,7 @@ void Worker::on_address_change(const net::Address& address, net::AddressChange c
 
 void Worker::flush_port() {
   counters_.add(Counter::tx_bytes, tx_bytes_);
+  if (resources_.port.copies()) counters_.add(Counter::copied_port_bytes, tx_bytes_);
   tx_bytes_ = 0;
   uint32_t sent = resources_.port.transmit(tx_.data(), tx_count_);
   if (sent < tx_count_) {
@@ -160,6 +161,7 @@ bool Worker::cycle(uint64_t now_us) {
     for (uint32_t i = 0; i < received; i++) bytes += rte_pktmbuf_pkt_len(rx_[i]);
     counters_.add(Counter::rx_frames, received);
     counters_.add(Counter::rx_bytes, bytes);
+    if (resources_.port.copies()) counters_.add(Counter::copied_port_bytes, bytes);
     counters_.add(Counter::rx_batches);
   }
   if (resources_.steering != nullptr) received = exchange(received);
@@ -344,12 +346,17 @@ bool Worker::deploy(sandbox::AppConfig config, std::shared_ptr<sandbox::Module> 
                     uint64_t* app_counters, std::string& error) {
   auto found = std::find_if(apps_.begin(), apps_.end(),
                             [&](const auto& app) { return app->config().id == config.id; });
+  if (!config_.tenant.empty() && config.tenant != config_.tenant) {
+    error = "the port belongs to the tenant " + config_.tenant;
+    return false;
+  }
   auto listens = config.listens;
   if (found == apps_.end()) {
-    auto app = sandbox::App::create(std::move(config), std::move(module),
-                                    {resources_.engine, *stack_, flows_, counters_, random_,
-                                     resources_.log, time_, ready_, config_.index},
-                                    app_counters, error);
+    auto app =
+        sandbox::App::create(std::move(config), std::move(module),
+                             {resources_.engine, *stack_, flows_, counters_, random_,
+                              resources_.log, time_, ready_, config_.index, resources_.frames},
+                             app_counters, error);
     if (!app || !listen_all(*app, listens, {}, error)) return false;
     app->start();
     apps_.push_back(std::move(app));

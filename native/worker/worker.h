@@ -26,6 +26,8 @@ struct WorkerConfig {
   /// CPU to run on, or -1 for any.
   int core = -1;
   uint32_t index = 0;
+  /// Whose alone the worker's queue is; "" where tenants share it.
+  std::string tenant = {};
   /// 0 for the kernel's randomness.
   uint64_t seed = 0;
   /// Time of day when the monotonic clock was 0, microseconds; 0 to ask the kernel. Where time is
@@ -43,6 +45,8 @@ struct WorkerResources {
   rte_mempool* frame_pool;
   /// kCounterCount words.
   uint64_t* counters;
+  /// The buffers that frames are received into, on a tenant's own queue.
+  sandbox::FrameWindow* frames = nullptr;
   /// Where the worker is one of several.
   Steering* steering = nullptr;
   /// Of the one that speaks for our addresses: gives the others what it found out about the link.

@@ -27,6 +27,7 @@ interface Options {
   readonly batch?: string;
   readonly spinUs?: string;
   readonly connections?: string;
+  readonly dedicated?: boolean;
   readonly debug?: boolean;
 }
 
@@ -51,6 +52,7 @@ function configOf(options: Options): HostConfig {
     dhcp: options.dhcp === true,
     accept_ra: options.acceptRa === true,
     offload: options.offload,
+    ...(options.dedicated === true && { tenant: DEFAULT_TENANT }),
     ...Object.fromEntries(
       options.kernelAddress.map((each) => [each.includes(":") ? "kernel_address_v6" : "kernel_address", each]),
     ),
@@ -107,6 +109,7 @@ export function register(program: Command): void {
     .option("--batch <frames>", "frames of one cycle at most (default: 64)")
     .option("--spin-us <us>", "how long an idle worker spins (default: 50)")
     .option("--connections <number>", "connections of a worker at once (default: 16384)")
+    .option("--dedicated", "the port is the default tenant's alone: what comes in is not copied into its apps' windows")
     .option("--debug", "build without optimization")
     .addHelpText(
       "after",

@@ -139,6 +139,11 @@ const port = z
       .string()
       .default("weir0")
       .describe("tap, af_xdp and af_packet: the interface's name. memif: the path of the socket."),
+    tenant: labelSchema
+      .optional()
+      .describe(
+        "The tenant that the port belongs to alone: no other may deploy. What comes in is then received into its apps' windows and not copied.",
+      ),
     addresses: z
       .array(network)
       .max(MAX_ADDRESSES)
@@ -268,7 +273,8 @@ export const hostConfigSchema = z
       .superRefine(
         (entry, context) => {
           const cores: unknown[] = Array.isArray(entry?.cores) ? entry.cores : [];
-          const bad = (path: (string | number)[], message: string) => context.addIssue({ code: "custom", path, message });
+          const bad = (path: (string | number)[], message: string) =>
+            context.addIssue({ code: "custom", path, message });
           for (const [index, core] of cores.entries()) {
             if (cores.indexOf(core) < index) bad(["cores", index], `core ${core} is there twice`);
           }

@@ -87,6 +87,7 @@ export function dataplaneConfigOf(options: Pick<HostOptions, "config" | "persist
   const port: PortSpec = {
     driver: given.driver,
     device: given.device,
+    tenant: given.tenant ?? "",
     addresses: given.addresses,
     routes: [...given.gateways.map((via) => ({ to: via.includes(":") ? "::/0" : "0.0.0.0/0", via })), ...given.routes],
     nameServers: given.name_servers,

@@ -41,6 +41,14 @@ export function checkedManifest(value: unknown): Manifest {
 
 /** Checks that the tenant may listen there. Throws HostError with the grant that is missing. */
 export function checkGrants(config: HostConfig, claim: Claim): void {
+  const owned = config.port[0]!;
+  if (owned.tenant !== undefined && owned.tenant !== claim.tenant) {
+    throw new HostError(
+      "forbidden",
+      `the port "${owned.name}" belongs to the tenant "${owned.tenant}" alone`,
+      `deploy as that tenant, or remove tenant from [[port]] in host.toml`,
+    );
+  }
   if (config.tenant.length === 0) return;
   const tenant = config.tenant.find(({ name }) => name === claim.tenant);
   const port = config.port[0]!.name;

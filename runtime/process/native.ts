@@ -31,6 +31,8 @@ export interface PortSpec {
   readonly driver: Driver;
   /** Name of an interface, path of a socket or address of a card. */
   readonly device: string;
+  /** Whose alone the port is; "" where tenants share it. */
+  readonly tenant: string;
   /** Our addresses with prefixes, e.g. "10.44.0.2/24" and "fd44::2/64". */
   readonly addresses: readonly string[];
   /** Which networks are reached through which neighbor; "0.0.0.0/0" and "::/0" are all others. */

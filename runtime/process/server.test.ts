@@ -13,6 +13,7 @@ const config: DataplaneConfig = {
   port: {
     driver: "tap",
     device: "t0",
+    tenant: "",
     addresses: ["10.0.0.2/24"],
     routes: [],
     nameServers: [],

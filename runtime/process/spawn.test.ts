@@ -12,6 +12,7 @@ const config = (device: string, persistent: boolean): DataplaneConfig => ({
   port: {
     driver: "tap",
     device,
+    tenant: "",
     addresses: ["10.0.0.2/24"],
     routes: [],
     nameServers: [],

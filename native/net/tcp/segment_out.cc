@@ -172,6 +172,7 @@ bool Tcp::State::send_segment(ControlBlock& block, uint32_t sequence, uint32_t b
       count = block.queue.read(after, left, pieces, kMaxSegmentPieces, taken);
     }
     packet->pkt_len = packet->data_len;
+    counters.add(Counter::copied_segment_bytes, bytes);
   } else {
     rte_mbuf* last = packet;
     for (uint32_t i = 0; i < count; i++) {
@@ -459,6 +460,7 @@ bool Tcp::State::output_predicted(ControlBlock& block) {
   auto* at = rte_pktmbuf_mtod(packet, uint8_t*);
   const uint32_t header_bytes = write_header(block, at, block.snd_nxt, kAck | kPsh);
   std::memcpy(at + header_bytes, from.block->data + from.offset_bytes, bytes);
+  counters.add(Counter::copied_segment_bytes, bytes);
   packet->data_len = static_cast<uint16_t>(header_bytes + bytes);
   packet->pkt_len = packet->data_len;
   finish_checksum(packet, block.local.address, block.remote.address,

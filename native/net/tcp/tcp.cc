@@ -20,6 +20,9 @@ struct Key {
   uint64_t words[2];
 };
 
+// What StackConfig::send_copy_bytes is where it is not given.
+constexpr uint64_t kLeastCopyBytes = 64ull * 1024 * 1024;
+constexpr uint64_t kCopyBytesOfConnection = 4096;
 }  // namespace
 
 Tcp::State::State(const StackConfig& config_, const Environment& environment_, ip::Output& output_)
@@ -33,7 +36,9 @@ Tcp::State::State(const StackConfig& config_, const Environment& environment_, i
       blocks(config_.max_connections),
       flows(config_.max_connections + config_.max_time_wait),
       time_wait(config_.max_time_wait),
-      send_pool(config_.send_copy_bytes),
+      send_pool(config_.send_copy_bytes != 0
+                    ? config_.send_copy_bytes
+                    : std::max(kLeastCopyBytes, config_.max_connections * kCopyBytesOfConnection)),
       early(config_.max_reorder_segments_total),
       sent_pool(config_.max_sent_segments) {
   // RFC 7323 section 2.2: the smallest shift that can express the whole buffer.
