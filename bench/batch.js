@@ -1,5 +1,6 @@
 /** The bound of a batch: the round trip with nothing else to do must not grow with it, and the peak must. */
 import { compareLoads, ECHO } from "./compare-loads.js";
+import { judge } from "./report.js";
 
 const BATCHES = [1, 2, 8, 16, 64, 128];
 const PEAK_CONNECTIONS = 512;
@@ -26,13 +27,10 @@ export async function batch({ quick, progress }) {
   }
   // Where all windows of one were refused there is nothing to compare.
   if (!p90.includes(undefined)) {
-    const value = Math.max(...p90) / p90[0];
-    report.ratios.push({ name: "unloaded p90, largest / B=1", value, goal: GOAL_FLAT, met: value <= GOAL_FLAT });
+    report.ratios.push(judge("unloaded p90, largest / B=1", Math.max(...p90) / p90[0], { atMost: GOAL_FLAT }));
   }
   const [one, most] = [peaks[0], peaks.at(-1)];
-  if (one !== undefined && most !== undefined) {
-    const value = most / one;
-    report.ratios.push({ name: "peak, B=128 / B=1", value, goal: 1, met: value > 1 });
-  }
+  if (one !== undefined && most !== undefined)
+    report.ratios.push(judge("peak, B=128 / B=1", most / one, { atLeast: 1 }));
   return report;
 }

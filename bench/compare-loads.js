@@ -1,7 +1,7 @@
 /** Figures of the load generator: the same load on weir and on Linux. */
 import { percentileUs } from "./latency.js";
 import { buildPrograms, program, runInside } from "./namespaces.js";
-import { machine, noiseOf, summarize } from "./report.js";
+import { judge, machine, median, noiseOf, summarize } from "./report.js";
 
 /** What a figure may show of a window; `invert`: less is better. */
 export const MEASURES = {
@@ -40,11 +40,7 @@ export async function compareLoads({ figure, server, batch, cases, rounds, show 
       if (good.length === 0) continue;
       for (const each of show) {
         const row = summarize(`${name}: ${side}`, MEASURES[each].unit, good.map(MEASURES[each].of));
-        row.idleShareOfLoad = summarize(
-          "",
-          "",
-          good.map((window) => window.idleShare),
-        ).median;
+        row.idleShareOfLoad = median(good.map((window) => window.idleShare));
         rows.push(row);
         medians[side] ??= row.median;
       }
@@ -52,9 +48,8 @@ export async function compareLoads({ figure, server, batch, cases, rounds, show 
     if (medians.weir === undefined || medians.Linux === undefined) continue;
     const { invert } = MEASURES[show[0]];
     const value = invert ? medians.Linux / medians.weir : medians.weir / medians.Linux;
-    const { goal } = cases[index];
-    const ratio = { name: `${name}: ${invert ? "Linux / weir" : "weir / Linux"}`, value };
-    ratios.push(goal === undefined ? ratio : { ...ratio, goal, met: value >= goal });
+    const label = `${name}: ${invert ? "Linux / weir" : "weir / Linux"}`;
+    ratios.push(judge(label, value, { atLeast: cases[index].goal }));
   }
   return { figure, machine: machine(), noise: { ...noiseOf(rows), refusedWindows: refused }, rows, ratios };
 }

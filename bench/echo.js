@@ -1,5 +1,6 @@
 /** Echo of 64-byte messages for each core-second: a Wasm handler over memif, beside a Linux server over veth. */
 import { compareLoads, ECHO } from "./compare-loads.js";
+import { judge } from "./report.js";
 
 const CONNECTIONS = [64, 256, 1_024];
 const GOAL = 30;
@@ -16,7 +17,6 @@ export async function echo({ quick, only = "", progress }) {
   })).filter(({ name }) => name.includes(only));
   const report = await compareLoads({ figure: "echo", server: ECHO, cases, rounds: quick ? 3 : 7, progress });
   const best = Math.max(...report.rows.filter(({ name }) => name.endsWith("weir")).map(({ median }) => median));
-  const value = best / LIBTPA_PER_SECOND;
-  report.ratios.push({ name: "best of weir / libtpa", value, goal: GOAL_LIBTPA, met: value >= GOAL_LIBTPA });
+  report.ratios.push(judge("best of weir / libtpa", best / LIBTPA_PER_SECOND, { atLeast: GOAL_LIBTPA }));
   return report;
 }

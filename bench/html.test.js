@@ -1,16 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { formatHtml } from "./html.js";
-import { machine, noiseOf, summarize } from "./report.js";
+import { judge, machine, noiseOf, summarize } from "./report.js";
 
 const rows = [
   summarize("64 <connections>: weir", "messages/core-s", [900_000, 1_000_000, 1_100_000]),
   summarize("64 <connections>: Linux", "messages/core-s", [40_000, 50_000]),
   summarize("64 <connections>: weir", "us, p50", [1.2]),
 ];
-const ratios = [
-  { name: "weir / Linux", value: 20, goal: 30, met: false },
-  { name: "other", value: 2 },
-];
+const ratios = [judge("weir / Linux", 20, { atLeast: 30 }), judge("other", 2)];
 
 describe("the page", () => {
   const page = formatHtml([{ figure: "echo", machine: machine(), noise: noiseOf(rows), rows, ratios }]);

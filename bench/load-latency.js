@@ -1,5 +1,6 @@
 /** Load against latency: messages arrive by schedule, whatever the answers do, at rates up to what each side can take. */
 import { compareLoads, ECHO } from "./compare-loads.js";
+import { judge } from "./report.js";
 
 const RATES = {
   weir: [50_000, 200_000, 500_000, 1_000_000, 1_500_000, 2_000_000],
@@ -31,8 +32,7 @@ export async function latency({ quick, progress }) {
     const isQuick = sides[0] === "Linux" || (rowOf("us, p99")?.median ?? Number.POSITIVE_INFINITY) < MOST_US;
     if (answered >= LEAST_ANSWERED * rate && isQuick) most[sides[0]] = Math.max(most[sides[0]], rate);
   }
-  const value = most.weir / most.Linux;
   const name = `weir's highest rate with p99 < ${MOST_US} us / Linux's highest rate`;
-  if (most.Linux > 0) report.ratios.push({ name, value, goal: GOAL, met: value >= GOAL });
+  if (most.Linux > 0) report.ratios.push(judge(name, most.weir / most.Linux, { atLeast: GOAL }));
   return report;
 }

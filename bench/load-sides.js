@@ -13,8 +13,8 @@ import { createInterface } from "node:readline";
 import { ip, Namespace, program, startWeir, withoutOffloads } from "./namespaces.js";
 import { processorSeconds, threadSeconds } from "./processor-time.js";
 
-export const SERVER_CORE = 0;
-export const LOAD_CORE = 1;
+const SERVER_CORE = 0;
+const LOAD_CORE = 1;
 const ADDRESSES = { weir: "10.45.0.2", linux: "10.46.0.2" };
 /** Frames for one call of the kernel; with more, the first wait for the last. */
 const KERNEL_BATCH = 32;
@@ -54,15 +54,12 @@ export async function weirSide(app, { batch = 64, connections = 1_000_000 } = {}
   const control = await startWeir(app, port, `${ADDRESSES.weir}/16`, ...args);
   const { pid } = (await ask(control.socket, "/v1/stats")).dataplane;
   const others = () => {
-    const threads = [...threadSeconds(pid).entries(), ...threadSeconds(control.pid).entries()];
-    const seconds = threads.map(([, each]) => each).sort((a, b) => b - a);
+    const seconds = [...threadSeconds(pid), ...threadSeconds(control.pid)].sort((a, b) => b - a);
     // The worker is the one that runs most.
     return seconds.slice(1).reduce((sum, each) => sum + each, 0);
   };
   return {
     name: "weir",
-    pid,
-    stats: () => ask(control.socket, "/v1/stats"),
     isPolling: true,
     mark: others,
     coreSeconds: (before, after, seconds) => seconds + after - before,
@@ -88,15 +85,10 @@ export async function linuxSide(command, name = "Linux") {
   ip("link", "set", "load0", "up");
   withoutOffloads("load0");
   withoutOffloads("eth0", (...words) => server.run(...words));
-  const steer = (core) => `echo ${(1 << core).toString(16)} > /sys/class/net/`;
+  const mask = (1 << SERVER_CORE).toString(16);
   // sysfs shows the devices of the namespace it was mounted in.
-  server.run(
-    "unshare",
-    "--mount",
-    "sh",
-    "-c",
-    `mount -t sysfs none /sys && ${steer(SERVER_CORE)}eth0/queues/rx-0/rps_cpus`,
-  );
+  const steer = `mount -t sysfs none /sys && echo ${mask} > /sys/class/net/eth0/queues/rx-0/rps_cpus`;
+  server.run("unshare", "--mount", "sh", "-c", steer);
   ip("link", "set", "lo", "up");
   return {
     name,

@@ -16,15 +16,15 @@ export function processorSeconds(core) {
   };
 }
 
-/** Seconds that the threads of a process have run, by thread id. */
+/** Seconds that each thread of a process has run. */
 export function threadSeconds(pid) {
-  const threads = new Map();
+  const threads = [];
   for (const id of readdirSync(`/proc/${pid}/task`)) {
     try {
       const text = readFileSync(`/proc/${pid}/task/${id}/stat`, "utf8");
       // Behind the name, which may contain anything, in parentheses.
       const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-      threads.set(id, (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND);
+      threads.push((Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND);
     } catch {
       // It has ended.
     }
