@@ -11,7 +11,7 @@ const GOAL_FLAT = 1.1;
 export async function batch({ quick, progress }) {
   const report = { figure: "batch", rows: [], ratios: [] };
   const windows = { seconds: quick ? 0.25 : 0.5, windows: quick ? 5 : 7, bytes: 64 };
-  const server = { ...ECHO, linux: undefined };
+  const server = { ...ECHO, linux: {} };
   const p90 = [];
   const peaks = [];
   for (const each of BATCHES) {

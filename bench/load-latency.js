@@ -1,5 +1,6 @@
 /** Load against latency: messages arrive by schedule, whatever the answers do, at rates up to what each side can take. */
 import { compareLoads, ECHO } from "./compare-loads.js";
+import { LEAST_ANSWERED } from "./rate-search.js";
 import { judge } from "./report.js";
 
 const RATES = {
@@ -9,8 +10,6 @@ const RATES = {
 const CONNECTIONS = 512;
 const MOST_US = 100;
 const GOAL = 20;
-/** A side that answers less than this share of what was due does not take the rate. */
-const LEAST_ANSWERED = 0.98;
 
 /** The figure. */
 export async function latency({ quick, progress }) {

@@ -16,18 +16,25 @@ export function processorSeconds(core) {
   };
 }
 
-/** Seconds that each thread of a process has run. */
-export function threadSeconds(pid) {
-  const threads = [];
-  for (const id of readdirSync(`/proc/${pid}/task`)) {
-    try {
-      const text = readFileSync(`/proc/${pid}/task/${id}/stat`, "utf8");
-      // Behind the name, which may contain anything, in parentheses.
-      const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-      threads.push((Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND);
-    } catch {
-      // It has ended.
-    }
-  }
-  return threads;
+function secondsIn(stat) {
+  const text = readFileSync(stat, "utf8");
+  // Behind the name, which may contain anything, in parentheses.
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+}
+
+/** Seconds that a process has run, threads that have ended included. */
+export const processSeconds = (pid) => secondsIn(`/proc/${pid}/stat`);
+
+/** Seconds that one of its threads has run. */
+export const threadSeconds = (pid, thread) => secondsIn(`/proc/${pid}/task/${thread}/stat`);
+
+/** The thread of a process that may run on this processor only. */
+export function threadOn(pid, core) {
+  const pinned = readdirSync(`/proc/${pid}/task`).filter((id) => {
+    const allowed = /^Cpus_allowed_list:\s*(\S+)$/m.exec(readFileSync(`/proc/${pid}/task/${id}/status`, "utf8"));
+    return allowed?.[1] === String(core);
+  });
+  if (pinned.length !== 1) throw new Error(`${pinned.length} threads of process ${pid} are bound to processor ${core}`);
+  return pinned[0];
 }

@@ -70,7 +70,9 @@ export function formatReport(report) {
     const verdict = verdictOf(ratio);
     return `${ratio.name}: ${ratio.value.toFixed(2)}${verdict && ` (goal ${ratio.goal}: ${verdict})`}`;
   });
-  const noise = `noise: the runs of a row differ by ${(report.noise.medianSpread * 100).toFixed(0)} % (median)`;
+  const { medianSpread, refusedWindows = {} } = report.noise;
+  const refused = Object.entries(refusedWindows).map(([why, count]) => `; ${count} windows do not count: ${why}`);
+  const noise = `noise: the runs of a row differ by ${(medianSpread * 100).toFixed(0)} % (median)${refused.join("")}`;
   return [
     `${report.figure} on ${report.machine.cpu}, ${report.machine.cores} cores`,
     "",

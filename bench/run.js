@@ -15,8 +15,23 @@ import { size } from "./size.js";
 import { smoke } from "./smoke.js";
 import { synFlood } from "./syn-flood.js";
 import { tax } from "./tax.js";
+import { udp } from "./udp.js";
 
-const FIGURES = { batch, bulk, connections, echo, latency, paths, rtt, short, size, smoke, "syn-flood": synFlood, tax };
+const FIGURES = {
+  batch,
+  bulk,
+  connections,
+  echo,
+  latency,
+  paths,
+  rtt,
+  short,
+  size,
+  smoke,
+  "syn-flood": synFlood,
+  tax,
+  udp,
+};
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -180,15 +180,17 @@ TEST_F(MemcachedDialogueTest, AGetBringsBackKeyAndValue) {
 TEST_F(MemcachedDialogueTest, AnotherKeyLengthOrValueIsWrong) {
   store_all();
   const auto expect_lost = [&](auto change) {
-    std::string key, value;
-    do {
-      key = ask_get();
-      value = value_of(key);
-    } while (value.empty());
-    change(key, value);
-    const Taken taken = answer(item(key, value));
-    EXPECT_TRUE(taken.is_lost);
-    EXPECT_EQ(taken.wrong, 1u);
+    for (size_t bytes : {1u, 10'000u}) {
+      std::string key, value;
+      do {
+        key = ask_get();
+        value = value_of(key);
+      } while (value.empty());
+      change(key, value);
+      const Taken taken = answer(item(key, value), bytes);
+      EXPECT_TRUE(taken.is_lost);
+      EXPECT_EQ(taken.wrong, 1u);
+    }
   };
   expect_lost([](std::string& key, std::string&) { key[3] ^= 1; });
   expect_lost([](std::string&, std::string& value) { value += "x"; });
