@@ -17,8 +17,13 @@ const results = cases.map(({ name }) => ({ name, windows: Object.fromEntries(sid
 const isGood = ({ refused }) => refused === undefined;
 const inThousands = (values) => Math.round(Math.max(...values)).toLocaleString("en-US");
 
+/** Where no window counts it is tried again. */
+const ATTEMPTS = 3;
+
 async function run(side, options) {
-  const windows = await measure(side, options);
+  const windows = [];
+  for (let attempt = 0; attempt < ATTEMPTS && !windows.some(isGood); attempt++)
+    windows.push(...(await measure(side, options)));
   const good = windows.filter(isGood).map((each) => each.perCoreSecond);
   return { windows, text: good.length === 0 ? `refused: ${windows[0]?.refused}` : inThousands(good) };
 }

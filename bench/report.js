@@ -80,5 +80,6 @@ export function formatReport(report) {
     "",
     ...ratios,
     noise,
+    ...(report.notes ?? []),
   ].join("\n");
 }

@@ -6,6 +6,7 @@ import { bulk } from "./bulk.js";
 import { connections } from "./connections.js";
 import { echo } from "./echo.js";
 import { formatHtml } from "./html.js";
+import { http } from "./http.js";
 import { latency } from "./load-latency.js";
 import { paths } from "./paths.js";
 import { formatReport } from "./report.js";
@@ -22,6 +23,7 @@ const FIGURES = {
   bulk,
   connections,
   echo,
+  http,
   latency,
   paths,
   rtt,
