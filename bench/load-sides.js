@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ip, Namespace, program, startWeir, withoutOffloads } from "./namespaces.js";
-import { processorSeconds, processSeconds, threadOn, threadSeconds } from "./processor-time.js";
+import { ownSeconds, processorSeconds, processSeconds, threadOn, threadSeconds } from "./processor-time.js";
 
 export const SERVER_CORE = 0;
 export const LOAD_CORE = 1;
@@ -144,13 +144,17 @@ export async function linuxSide(command, name = "Linux") {
 const LEAST_IDLE_SHARE = 0.2;
 const MOST_STALLED_SHARE = 0.2;
 const MOST_STOLEN_SHARE = 0.02;
+/** Of one processor: what others on this machine may have run on both. */
+const MOST_OTHERS_SHARE = 0.2;
 /** A server that is busier than this was not waiting for the load generator. */
 const SATURATED_SHARE = 0.9;
 
 /** Why a window says nothing about the server, if it does not. */
-function refusalOf(side, { idleShare, stalledShare, coreSeconds, seconds, stolenSeconds, wrong }) {
+function refusalOf(side, { idleShare, stalledShare, coreSeconds, seconds, stolenSeconds, othersSeconds, wrong }) {
   if (wrong > 0) return "answers were wrong";
   if (stolenSeconds / seconds > MOST_STOLEN_SHARE) return "time was stolen";
+  // It would be counted as the Linux server's, and weir would be slower for it.
+  if (othersSeconds / seconds > MOST_OTHERS_SHARE) return "others used the processors";
   // The kernel's calls take longer than what counts as a stall.
   if (!side.isPolling)
     return idleShare < LEAST_IDLE_SHARE && coreSeconds / seconds < SATURATED_SHARE ? BUSY : undefined;
@@ -165,15 +169,26 @@ const BUSY = "the load generator was busy";
  */
 export async function measure(side, options) {
   const windows = [];
-  const stolen = () => processorSeconds(SERVER_CORE).stolen + processorSeconds(LOAD_CORE).stolen;
+  const ofMachine = () => {
+    const both = [SERVER_CORE, LOAD_CORE].map(processorSeconds);
+    const sum = (key) => both.reduce((total, each) => total + each[key], 0);
+    // At least: what interrupts took may have been billed to one of ours too.
+    return { stolen: sum("stolen"), others: sum("busy") - sum("interrupts") - ownSeconds() };
+  };
   let before;
   await side.run(options, (window) => {
-    const now = { mark: side.mark(), stolen: stolen() };
+    const now = { mark: side.mark(), ...ofMachine() };
     // The first one's time begins somewhere in the start of the program: it is the warm-up.
     if (before !== undefined) {
       const coreSeconds = side.coreSeconds(before.mark, now.mark, window.seconds);
       const usedSeconds = side.usedSeconds(before.mark, now.mark);
-      const found = { ...window, coreSeconds, usedSeconds, stolenSeconds: now.stolen - before.stolen };
+      const found = {
+        ...window,
+        coreSeconds,
+        usedSeconds,
+        stolenSeconds: now.stolen - before.stolen,
+        othersSeconds: now.others - before.others,
+      };
       windows.push({ ...found, perCoreSecond: window.messages / coreSeconds, refused: refusalOf(side, found) });
     }
     before = now;

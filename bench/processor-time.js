@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 
 const TICKS_PER_SECOND = Number(execFileSync("getconf", ["CLK_TCK"], { encoding: "utf8" }));
 
-/** Seconds of one processor since the machine's start: busy, and stolen by the hypervisor. */
+/** Seconds of one processor since the machine's start: busy, in interrupts (a part of it), stolen by the hypervisor. */
 export function processorSeconds(core) {
   const line = readFileSync("/proc/stat", "utf8")
     .split("\n")
@@ -12,6 +12,7 @@ export function processorSeconds(core) {
   const [user, nice, system, , , irq, softirq, steal] = line.split(/\s+/).slice(1).map(Number);
   return {
     busy: (user + nice + system + irq + softirq) / TICKS_PER_SECOND,
+    interrupts: (irq + softirq) / TICKS_PER_SECOND,
     stolen: steal / TICKS_PER_SECOND,
   };
 }
@@ -25,6 +26,20 @@ function secondsIn(stat) {
 
 /** Seconds that a process has run, threads that have ended included. */
 export const processSeconds = (pid) => secondsIn(`/proc/${pid}/stat`);
+
+/** Seconds that all processes of this namespace have run, but for those that have ended. */
+export function ownSeconds() {
+  return readdirSync("/proc")
+    .filter((each) => /^\d+$/.test(each))
+    .reduce((sum, pid) => {
+      try {
+        return sum + processSeconds(pid);
+      } catch {
+        // It has just ended.
+        return sum;
+      }
+    }, 0);
+}
 
 /** Seconds that one of its threads has run. */
 export const threadSeconds = (pid, thread) => secondsIn(`/proc/${pid}/task/${thread}/stat`);

@@ -7,6 +7,7 @@ import { connections } from "./connections.js";
 import { echo } from "./echo.js";
 import { formatHtml } from "./html.js";
 import { http } from "./http.js";
+import { load } from "./load.js";
 import { latency } from "./load-latency.js";
 import { paths } from "./paths.js";
 import { formatReport } from "./report.js";
@@ -25,6 +26,7 @@ const FIGURES = {
   echo,
   http,
   latency,
+  load,
   paths,
   rtt,
   short,
