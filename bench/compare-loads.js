@@ -38,7 +38,7 @@ function ratioTo(side, name, medians, goal, invert) {
 }
 
 /**
- * Runs the cases [{name, options, goal, sides, search}] and makes the report: a row for each side of a case and each of
+ * Runs the cases [{name, options, goal, again, sides, search}] (see load-inner.js) and makes the report: a row for each side of a case and each of
  * `show`, and how many times better weir's median of the first of `show` is than that of each Linux server, or of the best
  * of them. `spinUs` as weirSide has it.
  */
@@ -75,6 +75,17 @@ export async function compareLoads(figure) {
   }
   const noise = { ...noiseOf(rows), refusedWindows: refused };
   return { figure: figure.figure, machine: machine(), noise, rows, ratios };
+}
+
+/** One report of several of the same figure. */
+export function joinReports(reports) {
+  const rows = reports.flatMap((report) => report.rows);
+  const ratios = reports.flatMap((report) => report.ratios);
+  const refusedWindows = {};
+  for (const { noise } of reports)
+    for (const [why, count] of Object.entries(noise.refusedWindows))
+      refusedWindows[why] = (refusedWindows[why] ?? 0) + count;
+  return { ...reports[0], noise: { ...noiseOf(rows), refusedWindows }, rows, ratios };
 }
 
 /** The median of weir in a case, if it was measured. */

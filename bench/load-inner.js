@@ -1,9 +1,9 @@
 /**
  * Inside namespaces of its own: load on weir over memif and on Linux servers over veth, in turn. Argument: {app, batch,
  * spinUs, linux, cases, rounds}: without an `app` there is no weir; `linux` has the command of each Linux server by its
- * name; `cases` are [{name, options, sides, search}] with options of the load generator and, if not all, the sides that are
- * meant. `search`: {mostUs, from, to}, the highest rate is looked for. Prints the windows of each case by side, as JSON at
- * the end.
+ * name; `cases` are [{name, options, again, sides, search}] with options of the load generator, those that are added when
+ * a side has seen the case before, and, if not all, the sides that are meant. `search`: {mostUs, precision, [side]: {from,
+ * to}}, the highest rate is looked for. Prints the windows of each case by side, as JSON at the end.
  */
 import { linuxSide, measure, weirSide } from "./load-sides.js";
 import { highestRate } from "./rate-search.js";
@@ -20,29 +20,43 @@ const inThousands = (values) => Math.round(Math.max(...values)).toLocaleString("
 /** Where no window counts it is tried again. */
 const ATTEMPTS = 3;
 
-async function run(side, options) {
+/** Windows of a case, with options of its own or more. */
+async function windowsOf(side, { options, again }, more = {}) {
   const windows = [];
-  for (let attempt = 0; attempt < ATTEMPTS && !windows.some(isGood); attempt++)
-    windows.push(...(await measure(side, options)));
-  const good = windows.filter(isGood).map((each) => each.perCoreSecond);
+  for (let attempt = 0; attempt < ATTEMPTS && !windows.some(isGood); attempt++) {
+    const seen = again !== undefined && seenBy.get(side)?.has(again);
+    windows.push(...(await measure(side, { ...options, ...(seen && again), ...more })));
+    if (again !== undefined) seenBy.set(side, (seenBy.get(side) ?? new Set()).add(again));
+  }
+  return windows;
+}
+const seenBy = new Map();
+
+async function run(side, each) {
+  const windows = await windowsOf(side, each);
+  const good = windows.filter(isGood).map(({ perCoreSecond }) => perCoreSecond);
   return { windows, text: good.length === 0 ? `refused: ${windows[0]?.refused}` : inThousands(good) };
 }
 
-async function search(side, options, { mostUs, ...between }) {
+async function search(side, each) {
+  const { mostUs, precision, [side.name]: between } = each.search;
+  const windows = [];
   const measureAt = async (rate) => {
-    const windows = await measure(side, { ...options, rate });
-    return windows.filter(isGood);
+    const found = await windowsOf(side, each, { rate });
+    windows.push(...found.filter((window) => !isGood(window)));
+    return found.filter(isGood);
   };
-  const rate = await highestRate(measureAt, { mostUs, ...between[side.name] });
-  return { windows: [{ highestRate: rate }], text: `${inThousands([rate])} a second` };
+  const highest = await highestRate(measureAt, { mostUs, precision, ...between });
+  if (highest === undefined) return { windows, text: `refused: ${windows[0]?.refused}` };
+  windows.push({ highestRate: highest });
+  return { windows, text: `${inThousands([highest])} a second` };
 }
 
 for (let round = 0; round < rounds; round++)
   for (const [index, each] of cases.entries())
     for (const side of sides) {
       if (each.sides !== undefined && !each.sides.includes(side.name)) continue;
-      const given = each.search === undefined ? run(side, each.options) : search(side, each.options, each.search);
-      const { windows, text } = await given;
+      const { windows, text } = await (each.search === undefined ? run : search)(side, each);
       results[index].windows[side.name].push(...windows);
       console.log(`${round + 1} of ${rounds}: ${each.name}: ${side.name} ${text}`);
     }

@@ -2,7 +2,7 @@
  * What weir uses of a processor when it is not busy: idle, and at 1, 10 and 50 % of its peak by schedule, beside a Linux
  * server at the same rates. weir's worker spins for as long as it does by default, and its other threads count too.
  */
-import { compareLoads, ECHO, MEASURES, medianOf } from "./compare-loads.js";
+import { compareLoads, ECHO, joinReports, MEASURES, medianOf } from "./compare-loads.js";
 import { LEAST_ANSWERED } from "./rate-search.js";
 import { judge } from "./report.js";
 
@@ -38,7 +38,9 @@ export async function load({ quick, progress }) {
   const report = await compareLoads({ ...given, cases, rounds: quick ? 1 : 3, show: ["usedShare", "perSecond"] });
   const median = (name, side, unit) =>
     report.rows.find((row) => row.name === `${name}: ${side}` && row.unit === unit)?.median;
-  const ratios = [judge("weir idle, % of a core", median(IDLE, "weir", USED), { atMost: GOAL_IDLE_PERCENT })];
+  const ratios = [];
+  const idle = median(IDLE, "weir", USED);
+  if (idle !== undefined) ratios.push(judge("weir idle, % of a core", idle, { atMost: GOAL_IDLE_PERCENT }));
   const notes = [];
   for (const [index, rate] of rates.entries()) {
     const name = `${rate} a second`;
@@ -47,9 +49,10 @@ export async function load({ quick, progress }) {
       const answered = median(name, side, ANSWERED);
       if (answered < LEAST_ANSWERED * rate) notes.push(`${side} answers ${Math.round(answered)} of ${rate} a second`);
     }
+    if (ours === undefined || theirs === undefined) continue;
     // Where Linux is not saturated, the two may be alike.
     const goal = rate >= ofLinux ? { atMost: 1 } : {};
     ratios.push(judge(`${SHARES_OF_PEAK[index] * 100} % of weir's peak: used by weir / Linux`, ours / theirs, goal));
   }
-  return { ...report, rows: [...peaks.rows, ...report.rows], ratios, notes };
+  return { ...joinReports([peaks, report]), ratios, notes };
 }

@@ -4,31 +4,31 @@ import { median } from "./report.js";
 
 /** A side that answers less than this share of what was due does not take the rate. */
 export const LEAST_ANSWERED = 0.98;
-/** The rate is found to within this much. */
 const PRECISION = 1.1;
 
-/** Whether windows of load say that it was taken; of none nobody knows, and it does not count as taken. */
+/** Whether windows of load say that it was taken; undefined where there is none to say so. */
 export function isTaken(windows, rate, mostUs) {
-  if (windows.length === 0) return false;
+  if (windows.length === 0) return undefined;
   const answered = median(windows.map(({ messages, seconds }) => messages / seconds));
   const p99 = median(windows.map(({ latencyNs }) => percentileUs(latencyNs, 0.99)));
   return answered >= LEAST_ANSWERED * rate && p99 < mostUs;
 }
 
 /**
- * Looks for the highest rate between `from` and `to` (requests a second) that is taken; 0 if not even `from` is.
- * `measureAt(rate)` gives the windows that count. What was not taken is tried a second time: a machine that is not alone
- * stalls now and then.
+ * Looks for the highest rate between `from` and `to` (requests a second) that is taken; 0 if not even `from` is, undefined
+ * where that could not be measured. `measureAt(rate)` gives the windows that count, `precision` is how far from the
+ * highest rate the one that is found may be. What was not taken is tried a second time: a machine that is not alone stalls
+ * now and then.
  */
-export async function highestRate(measureAt, { mostUs, from, to }) {
+export async function highestRate(measureAt, { mostUs, from, to, precision = PRECISION }) {
   const takes = async (rate) =>
     isTaken(await measureAt(rate), rate, mostUs) || isTaken(await measureAt(rate), rate, mostUs);
-  if (!(await takes(from))) return 0;
-  let [taken, tooMuch] = [from, to];
-  while (tooMuch / taken > PRECISION) {
-    const middle = Math.round(Math.sqrt(taken * tooMuch));
-    if (await takes(middle)) taken = middle;
-    else tooMuch = middle;
+  let [taken, tooMuch] = [0, to];
+  for (let rate = from; ; rate = Math.round(Math.sqrt(taken * tooMuch))) {
+    const isEnough = await takes(rate);
+    if (isEnough === undefined) return undefined;
+    if (isEnough) taken = rate;
+    else tooMuch = rate;
+    if (taken === 0 || tooMuch / taken <= precision) return taken;
   }
-  return taken;
 }

@@ -20,6 +20,12 @@ describe("the highest rate", () => {
     expect(await highestRate(server(10), bounds)).toBe(0);
   });
 
+  it("is unknown where no window counts", async () => {
+    const from = (least) => async (rate) => (rate < least ? server(1_000_000)(rate) : []);
+    expect(await highestRate(from(0), bounds)).toBeUndefined();
+    expect(await highestRate(from(50_000), bounds)).toBeUndefined();
+  });
+
   it("survives one bad moment", async () => {
     let calls = 0;
     const stalls = async (rate) => (calls++ % 2 === 0 ? [windowOf(rate, 9_000)] : server(50_000)(rate));
@@ -31,5 +37,5 @@ it("is taken with answers that keep up and are quick", () => {
   expect(isTaken([windowOf(1_000, 10)], 1_000, 500)).toBe(true);
   expect(isTaken([windowOf(1_000, 600)], 1_000, 500)).toBe(false);
   expect(isTaken([windowOf(900, 10)], 1_000, 500)).toBe(false);
-  expect(isTaken([], 1_000, 500)).toBe(false);
+  expect(isTaken([], 1_000, 500)).toBeUndefined();
 });

@@ -9,6 +9,7 @@ import { formatHtml } from "./html.js";
 import { http } from "./http.js";
 import { load } from "./load.js";
 import { latency } from "./load-latency.js";
+import { memcached } from "./memcached.js";
 import { paths } from "./paths.js";
 import { formatReport } from "./report.js";
 import { rtt } from "./rtt.js";
@@ -27,6 +28,7 @@ const FIGURES = {
   http,
   latency,
   load,
+  memcached,
   paths,
   rtt,
   short,

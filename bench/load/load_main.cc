@@ -92,6 +92,7 @@ std::unique_ptr<load::Dialogue> dialogue_of(Options& options, const load::LoadCo
   const uint32_t pipeline = options.count("pipeline", 1);
   const std::string memcached = options.text("memcached", "");
   const uint32_t keys = options.count("keys", 100'000);
+  const bool is_stored = options.count("stored", 0) != 0;
   const auto seed = static_cast<uint64_t>(options.number("seed", 1));
   if (!request.empty() + !http.empty() + !memcached.empty() > 1)
     fail("one of --request, --http and --memcached is possible");
@@ -101,7 +102,7 @@ std::unique_ptr<load::Dialogue> dialogue_of(Options& options, const load::LoadCo
     if (keys == 0) fail("--keys must be at least 1");
     const auto kind = memcached == "etc" ? load::MemcachedKind::etc : load::MemcachedKind::usr;
     return std::make_unique<load::MemcachedDialogue>(load::MemcachedMix(kind, keys, seed),
-                                                     config.connections);
+                                                     config.connections, is_stored);
   }
   if (!http.empty()) {
     if (pipeline == 0) fail("--pipeline must be at least 1");

@@ -11,8 +11,12 @@ namespace weir::load {
 /// bring back the key and its value.
 class MemcachedDialogue final : public Dialogue {
  public:
-  MemcachedDialogue(MemcachedMix mix, uint32_t connections)
-      : mix_(std::move(mix)), states_(connections) {}
+  /// `is_stored`: the server has all keys already, from a mix that was made in the same way.
+  MemcachedDialogue(MemcachedMix mix, uint32_t connections, bool is_stored = false)
+      : mix_(std::move(mix)),
+        states_(connections),
+        next_to_store_(is_stored ? mix_.keys() : 0),
+        stored_(next_to_store_) {}
 
   uint32_t begin(MessageId message) override;
   net::ChecksumSum write(MessageId message, uint32_t offset, uint32_t bytes, uint8_t* to) override;
@@ -38,8 +42,8 @@ class MemcachedDialogue final : public Dialogue {
 
   MemcachedMix mix_;
   std::vector<State> states_;
-  uint32_t next_to_store_ = 0;
-  uint32_t stored_ = 0;
+  uint32_t next_to_store_;
+  uint32_t stored_;
   std::array<char, kMostBytes> made_;
 };
 

@@ -37,6 +37,13 @@ TEST(MemcachedMix, KeysAreDifferentAndHaveTheirLengths) {
   }
 }
 
+TEST(MemcachedMix, TheKindsHaveNoKeyInCommon) {
+  const MemcachedMix etc(MemcachedKind::etc, 10'000, 1), usr(MemcachedKind::usr, 10'000, 1);
+  std::set<std::string> keys;
+  for (uint32_t i = 0; i < etc.keys(); i++) keys.insert(key_of(etc, i));
+  for (uint32_t i = 0; i < usr.keys(); i++) EXPECT_FALSE(keys.contains(key_of(usr, i)));
+}
+
 TEST(MemcachedMix, ValuesFollowThePaper) {
   const MemcachedMix mix(MemcachedKind::etc, 100'000, 1);
   std::map<size_t, double> shares;
@@ -153,6 +160,15 @@ TEST_F(MemcachedDialogueTest, AllKeysAreStoredBeforeTheLoad) {
     EXPECT_TRUE(requests.contains("set " + key_of(mix, i) + " 0 0 " + std::to_string(value.size()) +
                                   "\r\n" + value + "\r\n"));
   }
+}
+
+TEST_F(MemcachedDialogueTest, WhatIsThereAlreadyIsNotStored) {
+  MemcachedDialogue other(mix, 2, true);
+  EXPECT_TRUE(other.is_ready());
+  // "get ", a key, and the end of the line: a set is longer, as most are.
+  uint32_t gets = 0;
+  for (uint32_t i = 0; i < 100; i++) gets += other.begin({0, i}) <= 4 + 45 + 2;
+  EXPECT_GT(gets, 80u);
 }
 
 TEST_F(MemcachedDialogueTest, WhatIsNotStoredIsMissed) {

@@ -74,6 +74,7 @@ const std::string& alphabet() {
 
 MemcachedMix::MemcachedMix(MemcachedKind kind, uint32_t keys, uint64_t seed)
     : random_(seed),
+      first_(uint64_t{static_cast<uint8_t>(kind)} << 32),
       set_share_(kind == MemcachedKind::etc ? kEtcSetShare : kUsrSetShare),
       popularity_(Popularity::zipf(keys, kZipfExponent)) {
   for (uint32_t i = 0; i < keys; i++) {
@@ -91,7 +92,7 @@ MemcachedMix::Request MemcachedMix::draw() {
 }
 
 uint32_t MemcachedMix::write_key(uint32_t number, char* to) const {
-  uint64_t digits = scattered(number);
+  uint64_t digits = scattered(first_ + number);
   for (uint32_t i = 0; i < kNumberDigits; i++, digits >>= 4)
     to[i] = "0123456789abcdef"[digits & 15];
   const uint32_t bytes = items_[number].key_bytes;

@@ -46,6 +46,8 @@ class MemcachedMix {
   };
 
   std::mt19937_64 random_;
+  /// Keys of two kinds are different ones.
+  uint64_t first_;
   double set_share_;
   std::vector<Item> items_;
   Popularity popularity_;
