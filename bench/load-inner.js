@@ -17,8 +17,8 @@ const results = cases.map(({ name }) => ({ name, windows: Object.fromEntries(sid
 const isGood = ({ refused }) => refused === undefined;
 const inThousands = (values) => Math.round(Math.max(...values)).toLocaleString("en-US");
 
-/** Where no window counts it is tried again. */
-const ATTEMPTS = 3;
+/** Where no window counts it is tried once more. */
+const ATTEMPTS = 2;
 
 /** Windows of a case, with options of its own or more. */
 async function windowsOf(side, { options, again }, more = {}) {

@@ -43,6 +43,13 @@ export function noiseOf(rows) {
   return { medianSpread: median(rows.filter((r) => r.runs > 1).map((r) => (r.max - r.min) / r.median)) ?? 0 };
 }
 
+/** Sentences about the runs: how far they lie apart, what was refused, what was left out. */
+export function remarksOf({ noise, notes = [] }) {
+  const spread = `noise: the runs of a row differ by ${(noise.medianSpread * 100).toFixed(0)} % (median)`;
+  const refused = Object.entries(noise.refusedWindows ?? {});
+  return [spread, ...refused.map(([why, count]) => `${count} windows do not count: ${why}`), ...notes];
+}
+
 /** For people: three digits, or whole thousands. */
 export function formatNumber(value) {
   if (value >= 1000) return Math.round(value).toLocaleString("en-US");
@@ -70,16 +77,12 @@ export function formatReport(report) {
     const verdict = verdictOf(ratio);
     return `${ratio.name}: ${ratio.value.toFixed(2)}${verdict && ` (goal ${ratio.goal}: ${verdict})`}`;
   });
-  const { medianSpread, refusedWindows = {} } = report.noise;
-  const refused = Object.entries(refusedWindows).map(([why, count]) => `; ${count} windows do not count: ${why}`);
-  const noise = `noise: the runs of a row differ by ${(medianSpread * 100).toFixed(0)} % (median)${refused.join("")}`;
   return [
     `${report.figure} on ${report.machine.cpu}, ${report.machine.cores} cores`,
     "",
     ...lines,
     "",
     ...ratios,
-    noise,
-    ...(report.notes ?? []),
+    ...remarksOf(report),
   ].join("\n");
 }
