@@ -3,7 +3,7 @@
  * over veth, both with large packets and checksum offload on.
  */
 import { buildPrograms, runInside } from "./namespaces.js";
-import { machine, noiseOf, summarize } from "./report.js";
+import { judge, machine, noiseOf, summarize } from "./report.js";
 
 const GOAL = 0.7;
 
@@ -20,8 +20,7 @@ export async function bulk({ quick, progress }) {
       summarize(`${direction}: Linux over veth`, "Gbit/s", linux),
     ];
     rows.push(ours, theirs);
-    const value = ours.median / theirs.median;
-    ratios.push({ name: `${direction}: weir / Linux`, value, goal: GOAL, met: value >= GOAL });
+    ratios.push(judge(`${direction}: weir / Linux`, ours.median / theirs.median, { atLeast: GOAL }));
   }
   return { figure: "bulk", machine: machine(), noise: noiseOf(rows), rows, ratios };
 }

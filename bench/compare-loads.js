@@ -1,7 +1,7 @@
 /** Figures of the load generator: the same load on weir and on Linux. */
 import { percentileUs } from "./latency.js";
 import { buildPrograms, program, runInside } from "./namespaces.js";
-import { machine, noiseOf, summarize } from "./report.js";
+import { judge, machine, median, noiseOf, summarize } from "./report.js";
 
 /** What a figure may show of a window; `invert`: less is better. */
 export const MEASURES = {
@@ -10,53 +10,82 @@ export const MEASURES = {
   p90: { unit: "us, p90", of: ({ latencyNs }) => percentileUs(latencyNs, 0.9), invert: true },
   perSecond: { unit: "messages/s", of: ({ messages, seconds }) => messages / seconds },
   p99: { unit: "us, p99", of: ({ latencyNs }) => percentileUs(latencyNs, 0.99), invert: true },
+  usedShare: { unit: "% of a core", of: ({ usedSeconds, seconds }) => (100 * usedSeconds) / seconds, invert: true },
+  highestRate: { unit: "messages/s, highest", of: (window) => window.highestRate },
 };
 
-/** The echo that the figures load. */
+const KERNEL_BENCH = program("kernel_bench");
+
+/** Echo servers of Linux. */
+export const LINUX_ECHO = {
+  epoll: [KERNEL_BENCH, "serve", 7],
+  io_uring: [KERNEL_BENCH, "serve", 7, "--uring"],
+  "spinning epoll": [KERNEL_BENCH, "serve", 7, "--spin"],
+};
+
+/** The echo that the figures load: an app, the Linux servers it is compared with by name, and what has to be built. */
 export const ECHO = {
   app: "bench/apps/echo",
-  linux: [program("kernel_bench"), "serve", 7],
+  linux: { Linux: LINUX_ECHO.epoll },
   programs: ["kernel_bench"],
 };
 
+/** How many times better weir's median is than that of `side`; `goal` is a number, or has one for some sides. */
+function ratioTo(side, name, medians, goal, invert) {
+  const value = invert ? medians[side] / medians.weir : medians.weir / medians[side];
+  const atLeast = typeof goal === "object" ? goal[side] : goal;
+  return judge(`${name}: ${invert ? `${side} / weir` : `weir / ${side}`}`, value, { atLeast });
+}
+
 /**
- * Runs the cases [{name, options, goal, sides}] and makes the report: a row for each side of a case and each of `show`,
- * and how many times better weir's median of the first of `show` is than Linux's.
+ * Runs the cases [{name, options, goal, again, sides, search}] (see load-inner.js) and makes the report: a row for each side of a case and each of
+ * `show`, and how many times better weir's median of the first of `show` is than that of each Linux server, or of the best
+ * of them. `spinUs` as weirSide has it.
  */
-export async function compareLoads({ figure, server, batch, cases, rounds, show = ["perCoreSecond"], progress }) {
+export async function compareLoads(figure) {
+  const { server, batch, spinUs, cases, rounds, show = ["perCoreSecond"], isAgainstBest = false, progress } = figure;
   if (cases.length === 0) throw new Error("no case of this figure has that in its name");
   progress("building the benchmark programs");
-  const { app, linux, programs } = server;
+  const { app, linux, programs = [] } = server;
   buildPrograms("weir_load", ...programs);
-  const measured = await runInside("load-inner.js", { app, batch, linux, cases, rounds }, { onLine: progress });
+  const parameters = { app, batch, spinUs, linux, cases, rounds };
+  const measured = await runInside("load-inner.js", parameters, { onLine: progress });
   const rows = [];
   const ratios = [];
   const refused = {};
-  for (const [index, { name, ...sides }] of measured.entries()) {
+  for (const [index, { name, windows: bySide }] of measured.entries()) {
     const medians = {};
-    for (const [side, windows] of Object.entries(sides)) {
+    for (const [side, windows] of Object.entries(bySide)) {
       for (const { refused: why } of windows) if (why !== undefined) refused[why] = (refused[why] ?? 0) + 1;
       const good = windows.filter((window) => window.refused === undefined);
       if (good.length === 0) continue;
       for (const each of show) {
         const row = summarize(`${name}: ${side}`, MEASURES[each].unit, good.map(MEASURES[each].of));
-        row.idleShareOfLoad = summarize(
-          "",
-          "",
-          good.map((window) => window.idleShare),
-        ).median;
+        row.idleShareOfLoad = median(good.map((window) => window.idleShare));
         rows.push(row);
         medians[side] ??= row.median;
       }
     }
-    if (medians.weir === undefined || medians.Linux === undefined) continue;
-    const { invert } = MEASURES[show[0]];
-    const value = invert ? medians.Linux / medians.weir : medians.weir / medians.Linux;
-    const { goal } = cases[index];
-    const ratio = { name: `${name}: ${invert ? "Linux / weir" : "weir / Linux"}`, value };
-    ratios.push(goal === undefined ? ratio : { ...ratio, goal, met: value >= goal });
+    if (medians.weir === undefined) continue;
+    const { invert = false } = MEASURES[show[0]];
+    const others = Object.keys(medians).filter((side) => side !== "weir");
+    others.sort((a, b) => (invert ? medians[a] - medians[b] : medians[b] - medians[a]));
+    const shown = isAgainstBest ? others.slice(0, 1) : others;
+    for (const side of shown) ratios.push(ratioTo(side, name, medians, cases[index].goal, invert));
   }
-  return { figure, machine: machine(), noise: { ...noiseOf(rows), refusedWindows: refused }, rows, ratios };
+  const noise = { ...noiseOf(rows), refusedWindows: refused };
+  return { figure: figure.figure, machine: machine(), noise, rows, ratios };
+}
+
+/** One report of several of the same figure. */
+export function joinReports(reports) {
+  const rows = reports.flatMap((report) => report.rows);
+  const ratios = reports.flatMap((report) => report.ratios);
+  const refusedWindows = {};
+  for (const { noise } of reports)
+    for (const [why, count] of Object.entries(noise.refusedWindows))
+      refusedWindows[why] = (refusedWindows[why] ?? 0) + count;
+  return { ...reports[0], noise: { ...noiseOf(rows), refusedWindows }, rows, ratios };
 }
 
 /** The median of weir in a case, if it was measured. */

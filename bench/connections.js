@@ -1,5 +1,6 @@
 /** Echo with up to a million open connections, all in use in turn; messages for each core-second. */
 import { compareLoads, ECHO, medianOf } from "./compare-loads.js";
+import { judge } from "./report.js";
 
 const CONNECTIONS = [64, 1_024, 16_384, 100_000, 250_000, 1_000_000];
 /** A Linux server has no more file descriptors than this allows. */
@@ -27,9 +28,8 @@ export async function connections({ quick, only = "", progress }) {
   for (const { name } of cases) {
     const median = medianOf(report, name);
     if (median === undefined) continue;
-    const ratio = { name: `${name}: share of peak`, value: median / peak };
-    const isGoal = name === "250000 connections";
-    report.ratios.push(isGoal ? { ...ratio, goal: GOAL_SHARE_OF_PEAK, met: ratio.value >= GOAL_SHARE_OF_PEAK } : ratio);
+    const goal = name === "250000 connections" ? { atLeast: GOAL_SHARE_OF_PEAK } : {};
+    report.ratios.push(judge(`${name}: share of peak`, median / peak, goal));
   }
   return report;
 }

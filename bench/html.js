@@ -1,6 +1,6 @@
 /** The reports as one page: a plot for each unit of a figure, with the least and greatest run, and the goals. */
 import * as echarts from "echarts";
-import { formatNumber } from "./report.js";
+import { formatNumber, remarksOf, verdictOf } from "./report.js";
 
 const WIDTH = 860;
 const ROW_HEIGHT = 26;
@@ -65,8 +65,9 @@ function plot(unit, rows) {
   return svg;
 }
 
-function ratioRow({ name, value, goal, met }) {
-  const verdict = goal == null ? "" : met ? "met" : "not met";
+function ratioRow(ratio) {
+  const { name, value, goal } = ratio;
+  const verdict = verdictOf(ratio);
   return `<tr class="${verdict.replace(" ", "-")}"><td>${escaped(name)}</td><td>${formatNumber(value)}</td><td>${goal ?? ""}</td><td>${verdict}</td></tr>`;
 }
 
@@ -79,13 +80,12 @@ function section(report) {
     ),
   );
   const ratios = report.ratios.map(ratioRow).join("\n");
-  const noise = `The runs of a row differ by ${(report.noise.medianSpread * 100).toFixed(0)} % (median).`;
   return `<h2 id="${escaped(report.figure)}">${escaped(report.figure)}</h2>
 ${plots.join("\n")}
 <table><tr><th></th><th>value</th><th>goal</th><th></th></tr>
 ${ratios}
 </table>
-<p>${noise}</p>`;
+<p>${remarksOf(report).map(escaped).join("<br>\n")}</p>`;
 }
 
 /** The page. */

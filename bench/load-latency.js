@@ -1,5 +1,7 @@
 /** Load against latency: messages arrive by schedule, whatever the answers do, at rates up to what each side can take. */
 import { compareLoads, ECHO } from "./compare-loads.js";
+import { LEAST_ANSWERED } from "./rate-search.js";
+import { judge } from "./report.js";
 
 const RATES = {
   weir: [50_000, 200_000, 500_000, 1_000_000, 1_500_000, 2_000_000],
@@ -8,8 +10,6 @@ const RATES = {
 const CONNECTIONS = 512;
 const MOST_US = 100;
 const GOAL = 20;
-/** A side that answers less than this share of what was due does not take the rate. */
-const LEAST_ANSWERED = 0.98;
 
 /** The figure. */
 export async function latency({ quick, progress }) {
@@ -31,8 +31,7 @@ export async function latency({ quick, progress }) {
     const isQuick = sides[0] === "Linux" || (rowOf("us, p99")?.median ?? Number.POSITIVE_INFINITY) < MOST_US;
     if (answered >= LEAST_ANSWERED * rate && isQuick) most[sides[0]] = Math.max(most[sides[0]], rate);
   }
-  const value = most.weir / most.Linux;
   const name = `weir's highest rate with p99 < ${MOST_US} us / Linux's highest rate`;
-  if (most.Linux > 0) report.ratios.push({ name, value, goal: GOAL, met: value >= GOAL });
+  if (most.Linux > 0) report.ratios.push(judge(name, most.weir / most.Linux, { atLeast: GOAL }));
   return report;
 }

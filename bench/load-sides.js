@@ -1,30 +1,36 @@
 /**
- * The two servers that the load figures compare, each with one core, and the load generator on another: weir over memif,
- * and a Linux server over veth. A side is {name, isPolling, mark(), coreSeconds(before, after, seconds), run(options,
- * onWindow), end()}: marks are taken at the ends of windows, and tell what a window cost.
+ * The servers that the load figures compare, each with one core, and the load generator on another: weir over memif, and
+ * Linux servers over veth. A side is {name, isPolling, mark(), coreSeconds(before, after, seconds), usedSeconds(before,
+ * after), run(options, onWindow), end()}: marks are taken at the ends of windows, and tell what a window cost.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
 import { ip, Namespace, program, startWeir, withoutOffloads } from "./namespaces.js";
-import { processorSeconds, threadSeconds } from "./processor-time.js";
+import { ownSeconds, processorSeconds, processSeconds, threadOn, threadSeconds } from "./processor-time.js";
 
 export const SERVER_CORE = 0;
 export const LOAD_CORE = 1;
-const ADDRESSES = { weir: "10.45.0.2", linux: "10.46.0.2" };
+/** Of the first side's network; each other one has the next. */
+const FIRST_NETWORK = 45;
+const serverIn = (network) => `10.${network}.0.2`;
+const clientsIn = (network) => `10.${network}.1.0`;
 /** Frames for one call of the kernel; with more, the first wait for the last. */
 const KERNEL_BATCH = 32;
 /** Its calls themselves take longer than what is a stall elsewhere. */
 const KERNEL_STALL_US = 100_000;
-const CLIENTS = { weir: "10.45.1.0", linux: "10.46.1.0" };
+/** A Linux server is there when it listens, at the latest after so long. */
+const PATIENCE_MS = 20_000;
+const LISTENING_POLL_MS = 50;
 
 /** Runs the load generator; `onWindow` is called with each window as it ends. */
-async function load(port, server, clients, options, onWindow) {
-  const all = { port, server, clients, core: LOAD_CORE, ...options };
+async function load(port, network, options, onWindow) {
+  const all = { port, server: serverIn(network), clients: clientsIn(network), core: LOAD_CORE, ...options };
   const args = Object.entries(all).flatMap(([name, value]) => [`--${name}`, String(value)]);
   const child = spawn(program("weir_load"), args, { stdio: ["ignore", "pipe", "inherit"] });
   const closed = once(child, "close");
@@ -45,28 +51,28 @@ function ask(socketPath, path) {
   });
 }
 
-/** weir over memif, its worker on SERVER_CORE. A core-second is one of the clock, and what its other threads ran. */
-export async function weirSide(app, { batch = 64, connections = 1_000_000 } = {}) {
+/**
+ * weir over memif, its worker on SERVER_CORE. A core-second is one of the clock, and what its other threads ran. `spinUs`
+ * null: as long as a worker spins that was not told otherwise.
+ */
+export async function weirSide(app, { batch = 64, connections = 1_000_000, spinUs = 1_000 } = {}) {
   const folder = mkdtempSync(join(tmpdir(), "weir-bench-"));
   const port = `memif:${join(folder, "memif.sock")}`;
-  const options = { cores: SERVER_CORE, batch, "spin-us": 1_000, connections };
+  const options = { cores: SERVER_CORE, batch, connections, ...(spinUs !== null && { "spin-us": spinUs }) };
   const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  const control = await startWeir(app, port, `${ADDRESSES.weir}/16`, ...args);
+  const control = await startWeir(app, port, `${serverIn(FIRST_NETWORK)}/16`, ...args);
   const { pid } = (await ask(control.socket, "/v1/stats")).dataplane;
-  const others = () => {
-    const threads = [...threadSeconds(pid).entries(), ...threadSeconds(control.pid).entries()];
-    const seconds = threads.map(([, each]) => each).sort((a, b) => b - a);
-    // The worker is the one that runs most.
-    return seconds.slice(1).reduce((sum, each) => sum + each, 0);
-  };
+  const worker = threadOn(pid, SERVER_CORE);
   return {
     name: "weir",
-    pid,
-    stats: () => ask(control.socket, "/v1/stats"),
     isPolling: true,
-    mark: others,
-    coreSeconds: (before, after, seconds) => seconds + after - before,
-    run: (given, onWindow) => load(port, ADDRESSES.weir, CLIENTS.weir, given, onWindow),
+    mark: () => ({
+      all: processSeconds(pid) + processSeconds(control.pid),
+      worker: threadSeconds(pid, worker),
+    }),
+    coreSeconds: (before, after, seconds) => seconds + (after.all - before.all) - (after.worker - before.worker),
+    usedSeconds: (before, after) => after.all - before.all,
+    run: (given, onWindow) => load(port, FIRST_NETWORK, given, onWindow),
     async end() {
       const closed = once(control, "close");
       control.kill("SIGTERM");
@@ -76,44 +82,60 @@ export async function weirSide(app, { batch = 64, connections = 1_000_000 } = {}
   };
 }
 
+/** Waits until somebody listens in the network namespace of a process. */
+export async function untilListening(pid) {
+  const LISTENING = { tcp: "0A", tcp6: "0A", udp: "07", udp6: "07" };
+  for (let waitedMs = 0; waitedMs < PATIENCE_MS; waitedMs += LISTENING_POLL_MS) {
+    for (const [protocol, state] of Object.entries(LISTENING)) {
+      const sockets = readFileSync(`/proc/${pid}/net/${protocol}`, "utf8").split("\n").slice(1);
+      if (sockets.some((line) => line.trim().split(/\s+/)[3] === state)) return;
+    }
+    await sleep(LISTENING_POLL_MS);
+  }
+  throw new Error("a Linux server does not listen");
+}
+
+let linuxSides = 0;
+
 /**
  * A Linux server over veth, pinned to SERVER_CORE. Receive packet steering has its packets worked on there too, as a
- * network card's interrupts would. A core-second is one in which SERVER_CORE was not idle.
+ * network card's interrupts would. A core-second is one in which SERVER_CORE was not idle. While it is not its turn the
+ * server is stopped: one that spins would take the time of the others.
  */
 export async function linuxSide(command, name = "Linux") {
+  const number = ++linuxSides;
+  const network = FIRST_NETWORK + number;
+  const device = `load${number}`;
   const server = await Namespace.create(["taskset", "--cpu-list", String(SERVER_CORE), ...command.map(String)]);
-  ip("link", "add", "load0", "type", "veth", "peer", "name", "eth0", "netns", server.pid);
-  server.ip("address", "add", `${ADDRESSES.linux}/16`, "dev", "eth0");
+  ip("link", "add", device, "type", "veth", "peer", "name", "eth0", "netns", server.pid);
+  server.ip("address", "add", `${serverIn(network)}/16`, "dev", "eth0");
   server.ip("link", "set", "eth0", "up");
-  ip("link", "set", "load0", "up");
-  withoutOffloads("load0");
+  ip("link", "set", device, "up");
+  withoutOffloads(device);
   withoutOffloads("eth0", (...words) => server.run(...words));
-  const steer = (core) => `echo ${(1 << core).toString(16)} > /sys/class/net/`;
+  const mask = (1 << SERVER_CORE).toString(16);
   // sysfs shows the devices of the namespace it was mounted in.
-  server.run(
-    "unshare",
-    "--mount",
-    "sh",
-    "-c",
-    `mount -t sysfs none /sys && ${steer(SERVER_CORE)}eth0/queues/rx-0/rps_cpus`,
-  );
+  const steer = `mount -t sysfs none /sys && echo ${mask} > /sys/class/net/eth0/queues/rx-0/rps_cpus`;
+  server.run("unshare", "--mount", "sh", "-c", steer);
   ip("link", "set", "lo", "up");
+  await untilListening(server.pid);
+  process.kill(server.pid, "SIGSTOP");
   return {
     name,
     isPolling: false,
     mark: () => processorSeconds(SERVER_CORE).busy,
     coreSeconds: (before, after) => after - before,
-    run: (given, onWindow) =>
-      load(
-        "af_packet:load0",
-        ADDRESSES.linux,
-        CLIENTS.linux,
-        { ...given, batch: KERNEL_BATCH, "stall-us": KERNEL_STALL_US },
-        onWindow,
-      ),
-    async end() {
+    usedSeconds: (before, after) => after - before,
+    async run(given, onWindow) {
+      process.kill(server.pid, "SIGCONT");
+      const options = { ...given, batch: KERNEL_BATCH, "stall-us": KERNEL_STALL_US };
+      await load(`af_packet:${device}`, network, options, onWindow);
+      process.kill(server.pid, "SIGSTOP");
+    },
+    end() {
+      process.kill(server.pid, "SIGCONT");
       server.end();
-      ip("link", "del", "load0");
+      ip("link", "del", device);
     },
   };
 }
@@ -122,12 +144,17 @@ export async function linuxSide(command, name = "Linux") {
 const LEAST_IDLE_SHARE = 0.2;
 const MOST_STALLED_SHARE = 0.2;
 const MOST_STOLEN_SHARE = 0.02;
+/** Of one processor: what others on this machine may have run on both. */
+const MOST_OTHERS_SHARE = 0.2;
 /** A server that is busier than this was not waiting for the load generator. */
 const SATURATED_SHARE = 0.9;
 
 /** Why a window says nothing about the server, if it does not. */
-function refusalOf(side, { idleShare, stalledShare, coreSeconds, seconds, stolenSeconds }) {
+function refusalOf(side, { idleShare, stalledShare, coreSeconds, seconds, stolenSeconds, othersSeconds, wrong }) {
+  if (wrong > 0) return "answers were wrong";
   if (stolenSeconds / seconds > MOST_STOLEN_SHARE) return "time was stolen";
+  // It would be counted as the Linux server's, and weir would be slower for it.
+  if (othersSeconds / seconds > MOST_OTHERS_SHARE) return "others used the processors";
   // The kernel's calls take longer than what counts as a stall.
   if (!side.isPolling)
     return idleShare < LEAST_IDLE_SHARE && coreSeconds / seconds < SATURATED_SHARE ? BUSY : undefined;
@@ -142,14 +169,26 @@ const BUSY = "the load generator was busy";
  */
 export async function measure(side, options) {
   const windows = [];
-  const stolen = () => processorSeconds(SERVER_CORE).stolen + processorSeconds(LOAD_CORE).stolen;
+  const ofMachine = () => {
+    const both = [SERVER_CORE, LOAD_CORE].map(processorSeconds);
+    const sum = (key) => both.reduce((total, each) => total + each[key], 0);
+    // At least: what interrupts took may have been billed to one of ours too.
+    return { stolen: sum("stolen"), others: sum("busy") - sum("interrupts") - ownSeconds() };
+  };
   let before;
   await side.run(options, (window) => {
-    const now = { mark: side.mark(), stolen: stolen() };
+    const now = { mark: side.mark(), ...ofMachine() };
     // The first one's time begins somewhere in the start of the program: it is the warm-up.
     if (before !== undefined) {
       const coreSeconds = side.coreSeconds(before.mark, now.mark, window.seconds);
-      const found = { ...window, coreSeconds, stolenSeconds: now.stolen - before.stolen };
+      const usedSeconds = side.usedSeconds(before.mark, now.mark);
+      const found = {
+        ...window,
+        coreSeconds,
+        usedSeconds,
+        stolenSeconds: now.stolen - before.stolen,
+        othersSeconds: now.others - before.others,
+      };
       windows.push({ ...found, perCoreSecond: window.messages / coreSeconds, refused: refusalOf(side, found) });
     }
     before = now;

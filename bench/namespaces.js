@@ -14,7 +14,11 @@ export const program = (name) => join(ROOT, "native/build", name);
 
 /** Builds programs of the native benchmarks. */
 export function buildPrograms(...names) {
-  execFileSync("ninja", ["-C", join(ROOT, "native/build"), ...names], { stdio: ["ignore", "ignore", "inherit"] });
+  const folder = join(ROOT, "native/build");
+  const stdio = ["ignore", "ignore", "inherit"];
+  // It may have been configured before a library was installed that only a benchmark needs.
+  execFileSync("cmake", [folder], { stdio });
+  execFileSync("ninja", ["-C", folder, ...names], { stdio });
 }
 
 /**

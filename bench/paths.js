@@ -3,7 +3,7 @@
  * link (native/sim in real time), with a kernel peer. Offloads are off, the kernel's sockets use CUBIC.
  */
 import { buildPrograms, runInside } from "./namespaces.js";
-import { machine, noiseOf, summarize } from "./report.js";
+import { judge, machine, noiseOf, summarize } from "./report.js";
 
 const FRAME_BYTES = 1_514;
 /** Shorter queues would be a matter of luck. */
@@ -77,13 +77,11 @@ export async function paths({ quick, only = "", progress }) {
     const [ours, theirs] = [summarize(`${name}: weir`, unit, weir), summarize(`${name}: Linux`, unit, linux)];
     rows.push(ours, theirs);
     if (kind === "share") {
-      const value = Math.abs(ours.median - theirs.median);
-      const met = value <= GOAL_SHARE_POINTS;
-      ratios.push({ name: `${name}: points apart`, value, goal: GOAL_SHARE_POINTS, met });
+      const apart = Math.abs(ours.median - theirs.median);
+      ratios.push(judge(`${name}: points apart`, apart, { atMost: GOAL_SHARE_POINTS }));
     } else {
-      const value = ours.median / theirs.median;
-      const goal = loss === 0 ? GOAL_CLEAN : GOAL_LOSSY;
-      ratios.push({ name: `${name}: weir / Linux`, value, goal, met: value >= goal });
+      const goal = { atLeast: loss === 0 ? GOAL_CLEAN : GOAL_LOSSY };
+      ratios.push(judge(`${name}: weir / Linux`, ours.median / theirs.median, goal));
     }
   }
   return { figure: "paths", machine: machine(), noise: noiseOf(rows), rows, ratios };

@@ -1,17 +1,30 @@
 /** The shape of a figure's result, its summary numbers, and its table. */
 import { cpus, release, totalmem } from "node:os";
 
+const inOrder = (values) => [...values].sort((a, b) => a - b);
+
+/** The value in the middle, the greater one of two; undefined of none. */
+export function median(values) {
+  return inOrder(values)[Math.floor(values.length / 2)];
+}
+
 /** Median, least and greatest of some runs. */
 export function summarize(name, unit, values) {
-  const sorted = [...values].sort((a, b) => a - b);
-  return {
-    name,
-    unit,
-    median: sorted[Math.floor(sorted.length / 2)],
-    min: sorted[0],
-    max: sorted[sorted.length - 1],
-    runs: values.length,
-  };
+  const sorted = inOrder(values);
+  return { name, unit, median: median(values), min: sorted[0], max: sorted.at(-1), runs: values.length };
+}
+
+/** A value that is compared with a goal, if there is one: reached by so much, or by no more than so much. */
+export function judge(name, value, { atLeast, atMost } = {}) {
+  const goal = atLeast ?? atMost;
+  if (goal === undefined) return { name, value };
+  return { name, value, goal, met: atLeast === undefined ? value <= atMost : value >= atLeast };
+}
+
+/** What became of the goal, for people: nothing where there was none. */
+export function verdictOf({ goal, met }) {
+  if (goal === undefined) return "";
+  return met ? "met" : "not met";
 }
 
 /** What the figures were measured on. */
@@ -27,9 +40,14 @@ export function machine() {
 
 /** How much the runs of each row differed: (max - min) / median, the median over the rows. */
 export function noiseOf(rows) {
-  const spreads = rows.filter((r) => r.runs > 1).map((r) => (r.max - r.min) / r.median);
-  spreads.sort((a, b) => a - b);
-  return { medianSpread: spreads[Math.floor(spreads.length / 2)] ?? 0 };
+  return { medianSpread: median(rows.filter((r) => r.runs > 1).map((r) => (r.max - r.min) / r.median)) ?? 0 };
+}
+
+/** Sentences about the runs: how far they lie apart, what was refused, what was left out. */
+export function remarksOf({ noise, notes = [] }) {
+  const spread = `noise: the runs of a row differ by ${(noise.medianSpread * 100).toFixed(0)} % (median)`;
+  const refused = Object.entries(noise.refusedWindows ?? {});
+  return [spread, ...refused.map(([why, count]) => `${count} windows do not count: ${why}`), ...notes];
 }
 
 /** For people: three digits, or whole thousands. */
@@ -55,17 +73,16 @@ export function formatReport(report) {
   const lines = rows.map((row) =>
     row.map((cell, i) => (i < 2 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join("  "),
   );
-  const ratios = report.ratios.map(({ name, value, goal, met }) => {
-    const verdict = goal == null ? "" : ` (goal ${goal}: ${met ? "met" : "not met"})`;
-    return `${name}: ${value.toFixed(2)}${verdict}`;
+  const ratios = report.ratios.map((ratio) => {
+    const verdict = verdictOf(ratio);
+    return `${ratio.name}: ${ratio.value.toFixed(2)}${verdict && ` (goal ${ratio.goal}: ${verdict})`}`;
   });
-  const noise = `noise: the runs of a row differ by ${(report.noise.medianSpread * 100).toFixed(0)} % (median)`;
   return [
     `${report.figure} on ${report.machine.cpu}, ${report.machine.cores} cores`,
     "",
     ...lines,
     "",
     ...ratios,
-    noise,
+    ...remarksOf(report),
   ].join("\n");
 }

@@ -6,7 +6,10 @@ import { bulk } from "./bulk.js";
 import { connections } from "./connections.js";
 import { echo } from "./echo.js";
 import { formatHtml } from "./html.js";
+import { http } from "./http.js";
+import { load } from "./load.js";
 import { latency } from "./load-latency.js";
+import { memcached } from "./memcached.js";
 import { paths } from "./paths.js";
 import { formatReport } from "./report.js";
 import { rtt } from "./rtt.js";
@@ -15,8 +18,26 @@ import { size } from "./size.js";
 import { smoke } from "./smoke.js";
 import { synFlood } from "./syn-flood.js";
 import { tax } from "./tax.js";
+import { udp } from "./udp.js";
 
-const FIGURES = { batch, bulk, connections, echo, latency, paths, rtt, short, size, smoke, "syn-flood": synFlood, tax };
+const FIGURES = {
+  batch,
+  bulk,
+  connections,
+  echo,
+  http,
+  latency,
+  load,
+  memcached,
+  paths,
+  rtt,
+  short,
+  size,
+  smoke,
+  "syn-flood": synFlood,
+  tax,
+  udp,
+};
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildPrograms, runInside } from "./namespaces.js";
-import { machine, noiseOf, summarize } from "./report.js";
+import { judge, machine, median, noiseOf, summarize } from "./report.js";
 import { buildEcho, echo, instructionsPerMessage } from "./ring-echo.js";
 
 const BATCHES = [1, 16, 64];
@@ -43,11 +43,8 @@ export async function smoke({ quick, progress }) {
         );
         rows.push(summarize(`ring B=${batch} ${handler}`, "instructions/message", [instructions[handler]]));
       }
-      const native = summarize("", "", ns.native).median;
-      const wasm = summarize("", "", ns.wasm).median;
-      ratios.push({ name: `B=${batch}: time of Wasm / native`, value: wasm / native, goal: null, met: null });
-      const counted = instructions.wasm / instructions.native;
-      ratios.push({ name: `B=${batch}: instructions of Wasm / native`, value: counted, goal: null, met: null });
+      ratios.push(judge(`B=${batch}: time of Wasm / native`, median(ns.wasm) / median(ns.native)));
+      ratios.push(judge(`B=${batch}: instructions of Wasm / native`, instructions.wasm / instructions.native));
     }
     progress("kernel client over TAP, beside an epoll server");
     const kernel = await runInside("kernel.js", { seconds: quick ? 1 : 2, rounds });
@@ -68,12 +65,8 @@ export async function smoke({ quick, progress }) {
       );
     }
     const of = (name) => rows.find((row) => row.name === `kernel client, ${name}` && row.unit === "messages/s").median;
-    ratios.push({
-      name: "kernel client: weir over TAP / Linux epoll",
-      value: of("weir over TAP") / of("Linux epoll over veth"),
-      goal: null,
-      met: null,
-    });
+    const value = of("weir over TAP") / of("Linux epoll over veth");
+    ratios.push(judge("kernel client: weir over TAP / Linux epoll", value));
     return { figure: "smoke", machine: machine(), noise: noiseOf(rows), rows, ratios };
   } finally {
     rmSync(folder, { recursive: true, force: true });

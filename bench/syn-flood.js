@@ -3,7 +3,7 @@
  * that connects again and again, with and without it, and what memory the dataplane takes.
  */
 import { buildPrograms, runInside } from "./namespaces.js";
-import { machine, noiseOf, summarize } from "./report.js";
+import { judge, machine, median, noiseOf, summarize } from "./report.js";
 
 const SYNS_PER_SECOND = 50_000;
 const MIB = 2 ** 20;
@@ -11,7 +11,6 @@ const MIB = 2 ** 20;
 const MEMORY_BOUND_MIB = 64;
 
 const sum = (values) => values.reduce((total, value) => total + value, 0);
-const meets = (name, value, goal, met) => ({ name, value, goal, met });
 
 /** The figure. `progress` is told what is being measured. */
 export async function synFlood({ quick, progress }) {
@@ -75,15 +74,11 @@ export async function synFlood({ quick, progress }) {
   const attempts = sum(flood.map((round) => round.attempts));
   const ok = sum(flood.map((round) => round.ok));
   const growth = (memoryBytes.during - memoryBytes.before) / MIB;
-  const received = summarize(
-    "",
-    "",
-    flood.map((round) => round.received),
-  ).median;
+  const received = median(flood.map((round) => round.received));
   const ratios = [
-    meets(`connections served / attempted (${ok} of ${attempts}) during the flood`, ok / attempts, 1, ok === attempts),
-    meets(`received / ${SYNS_PER_SECOND} SYNs a second`, received / SYNS_PER_SECOND, 1, received >= SYNS_PER_SECOND),
-    meets("memory added, MiB", growth, MEMORY_BOUND_MIB, growth <= MEMORY_BOUND_MIB),
+    judge(`connections served / attempted (${ok} of ${attempts}) during the flood`, ok / attempts, { atLeast: 1 }),
+    judge(`received / ${SYNS_PER_SECOND} SYNs a second`, received / SYNS_PER_SECOND, { atLeast: 1 }),
+    judge("memory added, MiB", growth, { atMost: MEMORY_BOUND_MIB }),
   ];
   return {
     figure: "syn-flood",

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildPrograms } from "./namespaces.js";
-import { machine, noiseOf, summarize } from "./report.js";
+import { judge, machine, median, noiseOf, summarize } from "./report.js";
 import { buildEcho, echo } from "./ring-echo.js";
 
 const BATCHES = [1, 2, 4, 8, 16, 32, 64, 128];
@@ -34,14 +34,8 @@ export async function tax({ quick, progress }) {
       for (const [handler, values] of Object.entries(ns))
         rows.push(summarize(`B=${batch} ${handler}`, "ns/message", values));
       // Of each pair of runs: both saw the same weather.
-      const value = summarize(
-        "",
-        "",
-        ns.wasm.map((wasm, i) => wasm / ns.native[i] - 1),
-      ).median;
-      const goal = goalOf(batch);
-      const ratio = { name: `B=${batch}: more time with Wasm`, value };
-      ratios.push(goal === undefined ? ratio : { ...ratio, goal, met: value <= goal });
+      const more = median(ns.wasm.map((wasm, i) => wasm / ns.native[i] - 1));
+      ratios.push(judge(`B=${batch}: more time with Wasm`, more, { atMost: goalOf(batch) }));
     }
     return { figure: "tax", machine: machine(), noise: noiseOf(rows), rows, ratios };
   } finally {

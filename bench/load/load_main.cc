@@ -1,5 +1,5 @@
-/// Load for a TCP server over a port of weir's: many connections from one core, in a closed or an
-/// open loop. Prints one JSON object a window. bench/load/README.md has the options.
+/// Load for a server over a port of weir's: many clients from one core, in a closed or an open
+/// loop. Prints one JSON object a window. bench/load/README.md has the options.
 #include <arpa/inet.h>
 #include <rte_cycles.h>
 #include <sched.h>
@@ -11,13 +11,18 @@
 #include <fstream>
 #include <iterator>
 #include <map>
+#include <memory>
 #include <string>
 
 #include "base/counters.h"
 #include "base/eal.h"
 #include "base/packet_pool.h"
+#include "fixed_dialogue.h"
+#include "http_dialogue.h"
+#include "memcached_dialogue.h"
 #include "port/open_port.h"
 #include "tcp_load.h"
+#include "udp_load.h"
 
 namespace {
 
@@ -72,10 +77,48 @@ class Options {
 std::vector<uint8_t> read_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) fail("cannot read " + path);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  std::vector<uint8_t> bytes{std::istreambuf_iterator<char>(file),
+                             std::istreambuf_iterator<char>()};
+  if (bytes.empty()) fail(path + " is empty");
+  return bytes;
 }
 
-void print(const load::TcpLoad& load, double seconds) {
+/// What the clients say, by the options.
+std::unique_ptr<load::Dialogue> dialogue_of(Options& options, const load::LoadConfig& config) {
+  const uint32_t bytes = options.count("bytes", 64);
+  const std::string request = options.text("request", "");
+  const uint32_t response_bytes = options.count("response-bytes", bytes);
+  const std::string http = options.text("http", "");
+  const uint32_t pipeline = options.count("pipeline", 1);
+  const std::string memcached = options.text("memcached", "");
+  const uint32_t keys = options.count("keys", 100'000);
+  const bool is_stored = options.count("stored", 0) != 0;
+  const auto seed = static_cast<uint64_t>(options.number("seed", 1));
+  if (!request.empty() + !http.empty() + !memcached.empty() > 1)
+    fail("one of --request, --http and --memcached is possible");
+  if (bytes == 0 || response_bytes == 0) fail("messages have at least one byte");
+  if (!memcached.empty()) {
+    if (memcached != "etc" && memcached != "usr") fail("write --memcached etc or usr");
+    if (keys == 0) fail("--keys must be at least 1");
+    const auto kind = memcached == "etc" ? load::MemcachedKind::etc : load::MemcachedKind::usr;
+    return std::make_unique<load::MemcachedDialogue>(load::MemcachedMix(kind, keys, seed),
+                                                     config.connections, is_stored);
+  }
+  if (!http.empty()) {
+    if (pipeline == 0) fail("--pipeline must be at least 1");
+    return std::make_unique<load::HttpDialogue>(read_file(http), pipeline, config.connections,
+                                                config.segment_bytes);
+  }
+  if (!request.empty())
+    return std::make_unique<load::FixedDialogue>(read_file(request), false, response_bytes,
+                                                 config.segment_bytes);
+  std::vector<uint8_t> message;
+  for (uint32_t i = 0; i < bytes; i++) message.push_back(static_cast<uint8_t>('a' + i % 26));
+  return std::make_unique<load::FixedDialogue>(std::move(message), true, bytes,
+                                               config.segment_bytes);
+}
+
+void print(const load::Load& load, double seconds) {
   const load::LoadCounts& c = load.counts();
   const auto share = [&](uint64_t ticks) {
     return static_cast<double>(ticks) / static_cast<double>(c.ticks);
@@ -83,12 +126,14 @@ void print(const load::TcpLoad& load, double seconds) {
   const auto number = [](uint64_t value) { return static_cast<unsigned long long>(value); };
   std::printf(
       "{\"seconds\":%.4f,\"messages\":%llu,\"responseBytes\":%llu,\"opened\":%llu,\"resent\":%llu,"
-      "\"wrong\":%llu,\"resets\":%llu,\"framesSent\":%llu,\"framesReceived\":%llu,\"idleShare\":%."
+      "\"wrong\":%llu,\"late\":%llu,\"resets\":%llu,\"framesSent\":%llu,\"framesReceived\":%llu,"
+      "\"idleShare\":%."
       "4f,"
       "\"stalledShare\":%.4f,\"stalls\":%llu,\"excluded\":%llu,\"latencyNs\":[",
       seconds, number(c.messages), number(c.response_bytes), number(c.opened), number(c.resent),
-      number(c.wrong), number(c.resets), number(c.frames_sent), number(c.frames_received),
-      share(c.idle_ticks), share(c.stalled_ticks), number(c.stalls), number(c.excluded));
+      number(c.wrong), number(c.late), number(c.resets), number(c.frames_sent),
+      number(c.frames_received), share(c.idle_ticks), share(c.stalled_ticks), number(c.stalls),
+      number(c.excluded));
   const char* between = "";
   load.latency().for_each([&](uint64_t ns, uint64_t count) {
     std::printf("%s[%llu,%llu]", between, number(ns), number(count));
@@ -113,7 +158,8 @@ int main(int argc, char** argv) {
 
   load::LoadConfig config;
   config.server = address_of(options.text("server", "10.45.0.2"));
-  config.server_port = static_cast<uint16_t>(options.count("tcp", 7));
+  const uint32_t udp_port = options.count("udp", 0);
+  config.server_port = static_cast<uint16_t>(udp_port != 0 ? udp_port : options.count("tcp", 7));
   config.first_client = address_of(options.text("clients", "10.45.1.0"));
   config.connections = options.count("connections", 64);
   config.outstanding = options.count("outstanding", config.connections);
@@ -121,16 +167,12 @@ int main(int argc, char** argv) {
   config.messages_per_connection = options.count("per-connection", 0);
   config.batch = std::min(256u, options.count("batch", 64));
   config.stall_us = options.number("stall-us", 100);
-  const uint32_t bytes = options.count("bytes", 64);
-  const std::string request = options.text("request", "");
-  config.response_bytes = options.count("response-bytes", bytes);
-  if (request.empty()) {
-    for (uint32_t i = 0; i < bytes; i++)
-      config.request.push_back(static_cast<uint8_t>('a' + i % 26));
-  } else {
-    config.request = read_file(request);
-    config.is_echo = false;
-  }
+  if (config.connections == 0) fail("--connections must be at least 1");
+  auto dialogue = dialogue_of(options, config);
+  load::MessageId first{0, 0};
+  if (udp_port != 0 && (!dynamic_cast<load::FixedDialogue*>(dialogue.get()) ||
+                        dialogue->begin(first) > load::UdpLoad::kMostBytes))
+    fail("over --udp go messages of up to " + std::to_string(load::UdpLoad::kMostBytes) + " bytes");
   const double seconds = options.number("seconds", 1);
   const double warmup_s = options.number("warmup", 0.2);
   const uint32_t windows = options.count("windows", 5);
@@ -155,14 +197,18 @@ int main(int argc, char** argv) {
   for (int i = 0; i < 1000 && !ports[0]->is_up(); i++) usleep(10'000);
   if (!ports[0]->is_up()) fail("nobody is at the other side of the port");
 
-  load::TcpLoad load(config, *ports[0], pool->get());
-  if (error = load.open(patience_s); !error.empty()) fail(error);
-  load.run(warmup_s);
+  std::unique_ptr<load::Load> load;
+  if (udp_port != 0)
+    load = std::make_unique<load::UdpLoad>(config, *dialogue, *ports[0], pool->get());
+  else
+    load = std::make_unique<load::TcpLoad>(config, *dialogue, *ports[0], pool->get());
+  if (error = load->open(patience_s); !error.empty()) fail(error);
+  load->run(warmup_s);
   for (uint32_t window = 0; window < windows; window++) {
-    load.run(seconds);
-    print(load, seconds);
+    load->run(seconds);
+    print(*load, seconds);
   }
-  load.close();
+  load->close();
   // The other side of a memif sees a proper end.
   ports.clear();
   std::_Exit(0);

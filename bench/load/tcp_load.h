@@ -1,77 +1,15 @@
 #pragma once
-#include <cstdint>
 #include <memory>
-#include <string>
-#include <vector>
 
-#include "latency.h"
-#include "port/port.h"
-#include "segments.h"
-
-struct rte_mempool;
+#include "load.h"
 
 namespace weir::load {
 
-struct LoadConfig {
-  /// IPv4, in host order.
-  uint32_t server = 0;
-  uint16_t server_port = 0;
-  /// The first of the addresses that clients have; the next ones follow it.
-  uint32_t first_client = 0;
-  uint32_t connections = 64;
-  /// Messages under way at once, over all connections.
-  uint32_t outstanding = 64;
-  std::vector<uint8_t> request;
-  /// The request is expected back, with its connection's and its own number in its first bytes;
-  /// else any bytes, so many of them.
-  bool is_echo = true;
-  uint32_t response_bytes = 64;
-  /// Open loop: messages a second, whatever the answers do; 0 for the closed loop.
-  double rate = 0;
-  /// Messages of one connection, which then is reset and opened again; 0: it stays.
-  uint32_t messages_per_connection = 0;
-  uint32_t segment_bytes = 1460;
-  uint32_t batch = 64;
-  /// Two turns further apart have a stall between them: the thread did not run.
-  double stall_us = 100;
-};
-
-/// What happened in a window of time.
-struct LoadCounts {
-  uint64_t messages = 0;
-  uint64_t response_bytes = 0;
-  uint64_t opened = 0;
-  uint64_t resent = 0;
-  /// Answers that were not what was sent, connections that the server reset.
-  uint64_t wrong = 0;
-  uint64_t resets = 0;
-  uint64_t frames_sent = 0;
-  uint64_t frames_received = 0;
-  /// Ticks of the time stamp counter: all, in turns that found nothing to do, and lost between two
-  /// turns that lay further apart than a stall.
-  uint64_t ticks = 0;
-  uint64_t idle_ticks = 0;
-  uint64_t stalled_ticks = 0;
-  uint64_t stalls = 0;
-  /// Messages whose time is not in the latencies, because a stall fell into it.
-  uint64_t excluded = 0;
-};
-
-/// Clients of a TCP server that cost much less than the server: no stack, but segments from
-/// templates and as much of TCP as a path without loss needs, with repetition where something is
-/// lost after all.
-class TcpLoad {
+/// Clients of a TCP server: as much of TCP as a path without loss needs, with repetition where
+/// something is lost after all.
+class TcpLoad final : public Load {
  public:
-  TcpLoad(const LoadConfig& config, port::Port& port, rte_mempool* pool);
-
-  /// Asks for the server's link address and opens all connections. What went wrong, or nothing.
-  std::string open(double patience_s);
-  /// Loads the server for so long; `counts()` and `latency()` tell of it.
-  void run(double seconds);
-  /// Resets all connections.
-  void close();
-  const LoadCounts& counts() const { return counts_; }
-  const Latency& latency() const { return latency_; }
+  TcpLoad(const LoadConfig& config, Dialogue& dialogue, port::Port& port, rte_mempool* pool);
 
  private:
   enum class State : uint8_t { closed, opening, open };
@@ -82,22 +20,25 @@ class TcpLoad {
     uint32_t rcv_nxt = 0;
     /// Up to here everything has been acknowledged to the server.
     uint32_t acknowledged = 0;
-    /// Where the present message begins.
+    /// Where the present message begins, and its length.
     uint32_t message_start = 0;
+    uint32_t message_bytes = 0;
     /// Bytes of the present answer.
     uint32_t received = 0;
     /// The server's window.
     uint32_t window = 0;
     /// Number of the message.
     uint32_t count = 0;
+    State state = State::closed;
+    uint8_t window_scale = 0;
+    bool is_busy : 1 = false;
+    /// Stands in the list of those who wait for a message.
+    bool waits : 1 = false;
+    /// Stands in the list of those who owe an acknowledgement.
+    bool owes : 1 = false;
     /// When the message was due, and when something was last sent.
     uint64_t due = 0;
     uint64_t sent = 0;
-    State state = State::closed;
-    uint8_t window_scale = 0;
-    bool is_busy = false;
-    /// Stands in the list of those who owe an acknowledgement.
-    bool owes = false;
   };
   static_assert(sizeof(Flow) <= 56, "there may be millions of them");
   struct Owed {
@@ -105,63 +46,41 @@ class TcpLoad {
     uint64_t since;
   };
 
-  uint32_t client_of(uint32_t index) const;
-  uint64_t tag_of(uint32_t index, const Flow& flow) const {
-    return uint64_t{index} << 32 | flow.count;
+  void on_route(const Route& route) override {
+    template_ = std::make_unique<SegmentTemplate>(route);
   }
-  void put_idle(uint32_t index);
-  uint32_t take_idle();
-  bool turn();
-  void take(rte_mbuf* frame, uint64_t now);
-  void take_arp(const uint8_t* at, uint32_t bytes);
-  void take_segment(uint32_t index, const SegmentHeaders& headers, uint32_t frame_bytes,
-                    uint64_t now);
+  void take(uint32_t index, const uint8_t* frame, uint32_t bytes, uint64_t now) override;
+  void begin(uint32_t index, uint64_t due, uint64_t now) override;
+  bool tend(uint64_t now) override;
+  uint32_t open_count() const override { return opened_; }
+  void end_all(uint64_t deadline) override;
+
   bool take_answer(uint32_t index, Flow& flow, const uint8_t* payload, uint32_t bytes,
                    uint64_t now);
+  void take_reset(Flow& flow, uint32_t ack);
+  void take_opening(uint32_t index, Flow& flow, const net::tcp::Header& tcp, uint32_t header_bytes,
+                    uint64_t now);
   void open_flow(uint32_t index, uint64_t now);
+  /// Forgets the connection.
+  void leave(Flow& flow);
+  /// Resets the connection; it is opened anew, as long as there is a load.
+  void renew(uint32_t index, Flow& flow, uint64_t now);
+  void await_message(uint32_t index, Flow& flow);
   void send_syn(uint32_t index, Flow& flow, uint64_t now);
-  void begin(uint32_t index, uint64_t due, uint64_t now);
   void pump(uint32_t index, Flow& flow, uint64_t now);
   void send(uint32_t index, Flow& flow, uint8_t flags, uint32_t sequence,
             std::span<const uint8_t> options, uint32_t offset, uint32_t bytes);
   void acknowledge(uint32_t index, Flow& flow);
-  void look_after(uint64_t now);
-  void ask_for_server();
-  void flush();
-  bool is_full() const { return out_.size() >= kMostWaiting; }
+  void owe(uint32_t index, Flow& flow, uint64_t now);
+  void repeat(uint32_t index, uint64_t now);
 
-  static constexpr uint32_t kMostWaiting = 512;
-
-  LoadConfig config_;
-  port::Port& port_;
-  rte_mempool* pool_;
-  Message request_;
-  std::array<uint8_t, 6> server_link_{};
-  bool knows_server_ = false;
   std::unique_ptr<SegmentTemplate> template_;
   std::vector<Flow> flows_;
-  /// Connections that have nothing to do, oldest first: a ring.
-  std::vector<uint32_t> idle_;
-  uint32_t idle_at_ = 0;
-  uint32_t idle_count_ = 0;
-  std::vector<Owed> owed_;
-  uint32_t owed_at_ = 0;
-  uint32_t owed_count_ = 0;
-  std::vector<rte_mbuf*> out_;
-  uint32_t busy_ = 0;
+  Fifo<Owed> owed_;
   uint32_t opening_ = 0;
   uint32_t opened_ = 0;
   uint32_t next_to_open_ = 0;
   uint32_t looked_at_ = 0;
-  bool sends_messages_ = false;
-  /// Open loop: when the next message is due, and the time between two.
-  double next_due_ = 0;
-  double interval_ = 0;
-  uint64_t last_turn_ = 0;
-  uint64_t stall_end_ = 0;
-  double ticks_per_us_;
-  LoadCounts counts_;
-  Latency latency_;
 };
 
 }  // namespace weir::load

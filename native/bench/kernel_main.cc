@@ -1,11 +1,7 @@
-/// The kernel's side of the smoke benchmark: an epoll echo server to compare with, and a
-/// closed-loop client for both it and weir. `kernel_bench serve PORT`; `kernel_bench load ADDRESS
-/// PORT CONNECTIONS BYTES SECONDS` prints one JSON object.
-#include <arpa/inet.h>
-#include <netinet/tcp.h>
-#include <poll.h>
+/// The kernel's side of the benchmarks: echo servers to compare with, and a closed-loop client for
+/// them and weir. `kernel_bench serve PORT [--spin|--uring]`, `kernel_bench serve-udp PORT`;
+/// `kernel_bench load ADDRESS PORT CONNECTIONS BYTES SECONDS` prints one JSON object.
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,71 +12,13 @@
 #include <string>
 #include <vector>
 
+#include "kernel_servers.h"
+#include "kernel_socket.h"
+
 namespace {
 
+using namespace weir::bench;
 using Clock = std::chrono::steady_clock;
-
-[[noreturn]] void fail(const char* what) {
-  std::perror(what);
-  std::exit(1);
-}
-
-void no_delay(int descriptor) {
-  int one = 1;
-  setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-}
-
-/// Waits where the connection takes no more: a client that has sent a long message reads the echo.
-bool write_all(int descriptor, const char* at, size_t bytes) {
-  while (bytes != 0) {
-    const ssize_t written = write(descriptor, at, bytes);
-    if (written < 0 && errno != EAGAIN) return false;
-    if (written < 0) {
-      pollfd room{descriptor, POLLOUT, 0};
-      poll(&room, 1, 1000);
-      continue;
-    }
-    at += written;
-    bytes -= static_cast<size_t>(written);
-  }
-  return true;
-}
-
-int serve(uint16_t port) {
-  int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-  int one = 1;
-  setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  if (bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) fail("bind");
-  if (listen(listener, 1024) != 0) fail("listen");
-  int poller = epoll_create1(0);
-  epoll_event event{.events = EPOLLIN, .data = {.fd = listener}};
-  epoll_ctl(poller, EPOLL_CTL_ADD, listener, &event);
-  std::vector<char> buffer(65536);
-  epoll_event events[256];
-  for (;;) {
-    int count = epoll_wait(poller, events, 256, -1);
-    for (int i = 0; i < count; i++) {
-      int descriptor = events[i].data.fd;
-      if (descriptor == listener) {
-        int accepted = accept4(listener, nullptr, nullptr, SOCK_NONBLOCK);
-        if (accepted < 0) continue;
-        no_delay(accepted);
-        epoll_event added{.events = EPOLLIN, .data = {.fd = accepted}};
-        epoll_ctl(poller, EPOLL_CTL_ADD, accepted, &added);
-        continue;
-      }
-      ssize_t got = read(descriptor, buffer.data(), buffer.size());
-      if (got > 0) {
-        if (!write_all(descriptor, buffer.data(), static_cast<size_t>(got))) close(descriptor);
-      } else if (got == 0 || errno != EAGAIN) {
-        close(descriptor);
-      }
-    }
-  }
-}
 
 int load(const char* to, uint16_t port, int connections, size_t bytes, double seconds) {
   sockaddr_in address{};
@@ -145,12 +83,17 @@ int load(const char* to, uint16_t port, int connections, size_t bytes, double se
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc == 3 && std::string(argv[1]) == "serve")
-    return serve(static_cast<uint16_t>(std::stoi(argv[2])));
-  if (argc == 7 && std::string(argv[1]) == "load")
-    return load(argv[2], static_cast<uint16_t>(std::stoi(argv[3])), std::stoi(argv[4]),
-                std::stoul(argv[5]), std::stod(argv[6]));
+  const std::string role = argc > 1 ? argv[1] : "";
+  const std::string way = argc > 3 ? argv[3] : "";
+  const auto port = [&](int i) { return static_cast<uint16_t>(std::stoi(argv[i])); };
+  if (role == "serve" && (argc == 3 || (argc == 4 && way == "--spin")))
+    serve_epoll(port(2), way == "--spin");
+  if (role == "serve" && argc == 4 && way == "--uring") serve_uring(port(2));
+  if (role == "serve-udp" && argc == 3) serve_udp(port(2));
+  if (role == "load" && argc == 7)
+    return load(argv[2], port(3), std::stoi(argv[4]), std::stoul(argv[5]), std::stod(argv[6]));
   std::fprintf(stderr,
-               "usage: kernel_bench serve PORT | load ADDRESS PORT CONNECTIONS BYTES SECONDS\n");
+               "usage: kernel_bench serve PORT [--spin|--uring] | serve-udp PORT\n"
+               "       kernel_bench load ADDRESS PORT CONNECTIONS BYTES SECONDS\n");
   return 2;
 }

@@ -65,6 +65,12 @@ export const PACKAGES = [
     purpose: "libFuzzer and the sanitizers for clang",
   },
   { name: "valgrind", programs: ["valgrind"], uses: "test", purpose: "counts instructions" },
+  {
+    name: "liburing-dev",
+    files: ["/usr/include/liburing.h", `/usr/lib/${triple}/liburing.so`],
+    uses: "bench",
+    purpose: "an echo server with io_uring to compare with",
+  },
 ];
 
 const COMMANDS = {

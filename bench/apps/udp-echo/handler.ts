@@ -1,0 +1,3 @@
+import { bind } from "@weir/guest/udp";
+
+bind("main", datagram => { datagram.reply(datagram); });
