@@ -1,7 +1,8 @@
 /**
  * The servers that the load figures compare, each with one core, and the load generator on another: weir over memif, and
  * Linux servers over veth. A side is {name, isPolling, mark(), coreSeconds(before, after, seconds), usedSeconds(before,
- * after), run(options, onWindow), end()}: marks are taken at the ends of windows, and tell what a window cost.
+ * after), run(options, onWindow), end()}, and weir's has stats() too: marks are taken at the ends of windows, and tell what a
+ * window cost.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -73,6 +74,7 @@ export async function weirSide(app, { batch = 64, connections = 1_000_000, spinU
     coreSeconds: (before, after, seconds) => seconds + (after.all - before.all) - (after.worker - before.worker),
     usedSeconds: (before, after) => after.all - before.all,
     run: (given, onWindow) => load(port, FIRST_NETWORK, given, onWindow),
+    stats: () => ask(control.socket, "/v1/stats"),
     async end() {
       const closed = once(control, "close");
       control.kill("SIGTERM");

@@ -21,28 +21,77 @@ export function buildEcho(folder) {
 }
 
 /** One run with a native or a Wasm handler and so many frames in a batch; what echo_bench prints. */
-export function echo(handler, batch, messages, windows, module, prefix = []) {
+export function echo(handler, batch, messages, windows, module, { prefix = [], connections = CONNECTIONS } = {}) {
   const [command, ...rest] = [...prefix, ECHO_BENCH];
-  const options = ["--handler", handler, "--batch", batch, "--connections", CONNECTIONS, "--messages", messages];
+  const options = ["--handler", handler, "--batch", batch, "--connections", connections, "--messages", messages];
   const args = [...rest, ...options, "--windows", windows, "--module", module].map(String);
   return JSON.parse(execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }));
 }
 
-/** Instructions that the server's cycles take for one message, by callgrind. */
-export function instructionsPerMessage(handler, batch, module, folder) {
-  const counts = COUNTED_MESSAGES.map((messages) => {
-    const file = join(folder, "callgrind.out");
-    const cycle = "weir::worker::Worker::cycle(unsigned long)";
-    const { messages: done } = echo(handler, batch, messages, 1, module, [
+/** Addresses of echo_bench's instructions that lock the bus, or wait until others see what was written. */
+function lockedInstructions() {
+  const text = execFileSync("objdump", ["-d", "--no-show-raw-insn", ECHO_BENCH], {
+    encoding: "utf8",
+    maxBuffer: 2 ** 30,
+  });
+  const locked = /^ +([0-9a-f]+):\t(?:lock |xchg +.*\(|mfence)/gm;
+  return new Set([...text.matchAll(locked)].map(([, address]) => Number.parseInt(address, 16)));
+}
+
+/** How often instructions of a set ran, by the lines of a file of callgrind's with instructions. */
+function countOf(addresses, lines) {
+  let isOurs = false;
+  let isCall = false;
+  let count = 0;
+  for (const line of lines) {
+    if (line.startsWith("ob=")) isOurs = line.endsWith("/echo_bench");
+    // The line behind it has the costs of what was called.
+    else if (line.startsWith("calls=")) isCall = true;
+    else if (line.startsWith("0x")) {
+      const [address, , times] = line.split(" ");
+      if (isOurs && !isCall && addresses.has(Number(address))) count += Number(times);
+      isCall = false;
+    }
+  }
+  return count;
+}
+
+/** The caches that are simulated: those of the machine that docs/performance.md is about. */
+const CACHES = ["--cache-sim=yes", "--I1=32768,8,64", "--D1=32768,8,64", "--LL=524288,8,64"];
+
+/** What callgrind counts in the server's cycles of a run, by event, and `locked`: see lockedInstructions. */
+function countCycles(handler, batch, messages, module, folder, { connections, withCaches, addresses }) {
+  const file = join(folder, "callgrind.out");
+  const { messages: done } = echo(handler, batch, messages, 1, module, {
+    connections,
+    prefix: [
       "valgrind",
       "--tool=callgrind",
       `--callgrind-out-file=${file}`,
       "--collect-atstart=no",
-      `--toggle-collect=${cycle}`,
-    ]);
-    const total = /^(?:summary|totals): (\d+)/m.exec(readFileSync(file, "utf8"));
-    if (total === null) throw new Error("callgrind wrote no totals");
-    return { done, instructions: Number(total[1]) };
+      "--toggle-collect=weir::worker::Worker::cycle(unsigned long)",
+      ...(addresses === undefined ? [] : ["--dump-instr=yes", "--compress-pos=no", "--compress-strings=no"]),
+      ...(withCaches ? CACHES : []),
+    ],
   });
-  return (counts[1].instructions - counts[0].instructions) / (counts[1].done - counts[0].done);
+  const text = readFileSync(file, "utf8");
+  const events = /^events: (.+)$/m.exec(text)?.[1]?.split(" ");
+  const totals = /^(?:summary|totals): (.+)$/m.exec(text)?.[1]?.split(" ");
+  if (events === undefined || totals === undefined) throw new Error("callgrind wrote no totals");
+  const counts = Object.fromEntries(events.map((event, index) => [event, Number(totals[index])]));
+  const locked = addresses === undefined ? 0 : countOf(addresses, text.split("\n"));
+  return { done, counts: { ...counts, locked } };
+}
+
+/**
+ * What the server's cycles take for one message, by callgrind: instructions (Ir), with `withLocks` those that lock the bus
+ * (locked), with `withCaches` lines that were not in the caches (D1mr, D1mw: the first one; DLmr, DLmw: the second).
+ */
+export function countsPerMessage(handler, batch, module, folder, { connections, withCaches, withLocks } = {}) {
+  const addresses = withLocks ? lockedInstructions() : undefined;
+  const [few, many] = COUNTED_MESSAGES.map((messages) =>
+    countCycles(handler, batch, messages, module, folder, { connections, withCaches, addresses }),
+  );
+  const perMessage = ([event, count]) => [event, (count - few.counts[event]) / (many.done - few.done)];
+  return Object.fromEntries(Object.entries(many.counts).map(perMessage));
 }

@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import { batch } from "./batch.js";
 import { bulk } from "./bulk.js";
 import { connections } from "./connections.js";
+import { cores } from "./cores.js";
 import { echo } from "./echo.js";
 import { formatHtml } from "./html.js";
 import { http } from "./http.js";
@@ -16,6 +17,7 @@ import { rtt } from "./rtt.js";
 import { short } from "./short.js";
 import { size } from "./size.js";
 import { smoke } from "./smoke.js";
+import { split } from "./split.js";
 import { synFlood } from "./syn-flood.js";
 import { tax } from "./tax.js";
 import { udp } from "./udp.js";
@@ -24,6 +26,7 @@ const FIGURES = {
   batch,
   bulk,
   connections,
+  cores,
   echo,
   http,
   latency,
@@ -34,6 +37,7 @@ const FIGURES = {
   short,
   size,
   smoke,
+  split,
   "syn-flood": synFlood,
   tax,
   udp,

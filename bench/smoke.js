@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildPrograms, runInside } from "./namespaces.js";
 import { judge, machine, median, noiseOf, summarize } from "./report.js";
-import { buildEcho, echo, instructionsPerMessage } from "./ring-echo.js";
+import { buildEcho, countsPerMessage, echo } from "./ring-echo.js";
 
 const BATCHES = [1, 16, 64];
 
@@ -32,7 +32,7 @@ export async function smoke({ quick, progress }) {
       const instructions = {};
       for (const handler of ["native", "wasm"]) {
         progress(`ring, B = ${batch}, ${handler}: counting instructions`);
-        instructions[handler] = instructionsPerMessage(handler, batch, module, folder);
+        instructions[handler] = countsPerMessage(handler, batch, module, folder).Ir;
         rows.push(summarize(`ring B=${batch} ${handler}`, "ns/message", ns[handler]));
         rows.push(
           summarize(

@@ -1,6 +1,6 @@
 /** A run of bytes: received, or in the handler's own memory. */
 import { Connection } from "./connection";
-import { scratch } from "rt/heap";
+import { linkFromYoung, newHere, scratch } from "rt/heap";
 import { decodeUtf8, equalsAscii } from "./text";
 
 /** Plain memory of the handler, or a part of other bytes. */
@@ -131,6 +131,22 @@ export class Bytes {
     store<usize>(changetype<usize>(this), 0, offsetof<Bytes>("address"));
     store<u32>(changetype<usize>(this), 0, offsetof<Bytes>("length"));
   }
+}
+
+/** A view of bytes that `owner` received and is about to handle. */
+// @ts-ignore: decorator
+@inline export function receivedBytes(address: usize, length: u32, owner: Connection): Bytes {
+  const view = newHere(offsetof<Bytes>(), idof<Bytes>());
+  store<usize>(view, changetype<usize>(owner), offsetof<Bytes>("_owner"));
+  linkFromYoung(view, changetype<usize>(owner));
+  store<usize>(view, 0, offsetof<Bytes>("_root"));
+  store<usize>(view, 0, offsetof<Bytes>("_next"));
+  store<i32>(view, length, offsetof<Bytes>("_received"));
+  store<usize>(view, 0, offsetof<Bytes>("_forward"));
+  store<u8>(view, CURRENT, offsetof<Bytes>("_state"));
+  store<usize>(view, address, offsetof<Bytes>("address"));
+  store<u32>(view, length, offsetof<Bytes>("length"));
+  return changetype<Bytes>(view);
 }
 
 /** Bytes in memory of an object of the garbage collector, which they keep alive. */

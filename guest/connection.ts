@@ -11,7 +11,7 @@ import {
   SendFlag,
 } from "./abi";
 import { formatAddress, parseEndpoint } from "./address";
-import { Bytes, CURRENT, GONE, KEPT, RELEASED } from "./bytes";
+import { Bytes, CURRENT, GONE, KEPT, RELEASED, receivedBytes } from "./bytes";
 import { command, roomForHandler, roomForSdk } from "./commands";
 import { connectIndex, info } from "./config";
 import { error } from "./log";
@@ -319,10 +319,7 @@ export class Connection {
 
   /** Bytes have come. */
   _receive(address: usize, length: i32): void {
-    const data = new Bytes(address, length);
-    data._owner = this;
-    data._received = length;
-    data._state = CURRENT;
+    const data = receivedBytes(address, length, this);
     this.onData(data);
     const state = data._state;
     if (state == KEPT) return;

@@ -234,13 +234,23 @@ function newSlow(size: usize, id: u32): usize {
 
 // @ts-ignore: decorator
 @global @unsafe
-export function __new(size: usize, id: u32): usize {
+export function __new(size: usize, id: u32): usize { return newHere(size, id); }
+
+/** __new without a call, for what is made with every event. Its fields hold anything yet. */
+// @ts-ignore: decorator
+@inline export function newHere(size: usize, id: u32): usize {
   const header = bump;
   const total = (size + TOTAL_OVERHEAD + AL_MASK) & ~AL_MASK;
   if (size > LARGE_BYTES || header + total > bumpEnd) return newSlow(size, id);
   bump = header + total;
   changetype<OBJECT>(header).mmInfo = total - BLOCK_OVERHEAD;
   return initObject(header, size, id, YOUNG);
+}
+
+/** The write barrier for a store into an object that was made in this batch: it matters only while the heap is marked. */
+// @ts-ignore: decorator
+@inline export function linkFromYoung(parent: usize, child: usize): void {
+  if (phase == MARKING) __link(parent, child, false);
 }
 
 // @ts-ignore: decorator
