@@ -52,7 +52,7 @@ export async function echo({ quick, only = "", progress }) {
   };
   report.rows.push(...(await loopback(parameters, progress)));
   report.noise.medianSpread = noiseOf(report.rows).medianSpread;
-  const best = Math.max(...report.rows.filter(({ name }) => name.endsWith("weir")).map(({ median }) => median));
-  report.ratios.push(judge("best of weir / libtpa", best / LIBTPA_PER_SECOND, { atLeast: GOAL_LIBTPA }));
+  const best = Math.max(0, ...report.rows.filter(({ name }) => name.endsWith("weir")).map(({ median }) => median));
+  if (best > 0) report.ratios.push(judge("best of weir / libtpa", best / LIBTPA_PER_SECOND, { atLeast: GOAL_LIBTPA }));
   return report;
 }

@@ -40,7 +40,9 @@ export function machine() {
 
 /** How much the runs of each row differed: (max - min) / median, the median over the rows. */
 export function noiseOf(rows) {
-  return { medianSpread: median(rows.filter((r) => r.runs > 1).map((r) => (r.max - r.min) / r.median)) ?? 0 };
+  // What is zero, as the load of an idle machine, has no such share.
+  const told = rows.filter(({ runs, median }) => runs > 1 && median !== 0);
+  return { medianSpread: median(told.map((row) => (row.max - row.min) / row.median)) ?? 0 };
 }
 
 /** Sentences about the runs: how far they lie apart, what was refused, what was left out. */

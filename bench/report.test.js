@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { judge, median, summarize, verdictOf } from "./report.js";
+import { judge, median, noiseOf, summarize, verdictOf } from "./report.js";
 
 describe("a judged value", () => {
   it("reaches its goal", () => {
@@ -21,6 +21,12 @@ describe("a judged value", () => {
     expect(verdictOf(judge("x", Number.NaN, { atLeast: 1 }))).toBe("not met");
     expect(verdictOf(judge("x", Number.NaN, { atMost: 1 }))).toBe("not met");
   });
+});
+
+it("tells how far runs lie apart, where there are several and not of nothing", () => {
+  const rows = [summarize("a", "x", [9, 10, 12]), summarize("b", "x", [5]), summarize("c", "x", [0, 0, 1])];
+  expect(noiseOf(rows)).toEqual({ medianSpread: 0.3 });
+  expect(noiseOf([])).toEqual({ medianSpread: 0 });
 });
 
 it("finds the value in the middle", () => {

@@ -21,6 +21,8 @@ struct Taken {
   bool is_lost = false;
   /// So many answers are not what they should be.
   uint32_t wrong = 0;
+  /// So many requests have been answered with them: the last one when the answer is whole.
+  uint32_t answered = 0;
 };
 
 /// What clients say to a server, and how they tell that its answers are whole and right. A
@@ -28,7 +30,7 @@ struct Taken {
 class Dialogue {
  public:
   virtual ~Dialogue() = default;
-  /// Requests in one message: each of them is counted.
+  /// Requests in one message.
   virtual uint32_t requests() const { return 1; }
   /// The next message of a connection, which forgets the one before. Returns its bytes, at least
   /// one.

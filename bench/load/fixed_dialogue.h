@@ -40,7 +40,8 @@ class FixedDialogue final : public Dialogue {
   Taken take(MessageId message, uint32_t offset, const uint8_t* at, uint32_t bytes) override {
     const bool is_wrong = uint64_t{offset} + bytes > response_bytes_ ||
                           (is_echo_ && !matches(message.tag(), offset, at, bytes));
-    return {.is_whole = uint64_t{offset} + bytes >= response_bytes_, .wrong = is_wrong};
+    const bool is_whole = uint64_t{offset} + bytes >= response_bytes_;
+    return {.is_whole = is_whole, .wrong = is_wrong, .answered = is_whole};
   }
 
  private:

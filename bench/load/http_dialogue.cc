@@ -29,7 +29,8 @@ std::vector<uint8_t> repeated(const std::vector<uint8_t>& bytes, uint32_t times)
 
 }  // namespace
 
-void HttpAnswers::end_answer() {
+void HttpAnswers::end_answer(Taken& taken) {
+  taken.answered++;
   answers_--;
   head_bytes_ = 0;
   body_bytes_ = kNoLength;
@@ -48,7 +49,7 @@ bool HttpAnswers::take_line(const char* at, uint32_t bytes, Taken& taken) {
   if (line.empty()) {
     if (body_bytes_ == kNoLength) return false;
     part_ = Part::body;
-    if (body_bytes_ == 0) end_answer();
+    if (body_bytes_ == 0) end_answer(taken);
     return true;
   }
   if (begins_with(line, kTransferEncoding)) return false;
@@ -71,7 +72,7 @@ Taken HttpAnswers::take(const uint8_t* at, uint32_t bytes) {
       body_bytes_ -= here;
       at += here;
       bytes -= here;
-      if (body_bytes_ == 0) end_answer();
+      if (body_bytes_ == 0) end_answer(taken);
     } else {
       const auto* end = static_cast<const uint8_t*>(std::memchr(at, '\n', bytes));
       const uint32_t here = end == nullptr ? bytes : static_cast<uint32_t>(end - at);

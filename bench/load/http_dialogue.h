@@ -26,7 +26,7 @@ class HttpAnswers {
 
   /// False: the stream is lost.
   bool take_line(const char* at, uint32_t bytes, Taken& taken);
-  void end_answer();
+  void end_answer(Taken& taken);
 
   uint32_t answers_ = 0;
   uint32_t head_bytes_ = 0;

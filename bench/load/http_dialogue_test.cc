@@ -20,7 +20,7 @@ Taken take(const std::string& text, uint32_t answers, size_t piece_bytes = 1 << 
     const std::string piece = text.substr(at, piece_bytes);
     const Taken taken = stream.take(reinterpret_cast<const uint8_t*>(piece.data()),
                                     static_cast<uint32_t>(piece.size()));
-    sum = {taken.is_whole, taken.is_lost, sum.wrong + taken.wrong};
+    sum = {taken.is_whole, taken.is_lost, sum.wrong + taken.wrong, sum.answered + taken.answered};
   }
   return sum;
 }
@@ -57,7 +57,9 @@ TEST(HttpAnswers, SeveralFollowOneAnother) {
   for (size_t bytes : {1u, 7u, 100u, 1460u, 100'000u}) {
     SCOPED_TRACE(bytes);
     expect_right(take(all, 16, bytes));
+    EXPECT_EQ(take(all, 16, bytes).answered, 16u);
   }
+  EXPECT_EQ(take(all.substr(0, all.size() - 1), 16, 100).answered, 15u);
   EXPECT_FALSE(take(all, 17).is_whole);
 }
 

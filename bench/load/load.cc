@@ -127,7 +127,6 @@ void Load::take_frame(rte_mbuf* frame, uint64_t now) {
 
 void Load::count_answered(uint64_t due, uint64_t now) {
   busy_--;
-  counts_.messages += dialogue_.requests();
   // A time into which a stall fell says nothing about the server.
   if (due < stall_end_)
     counts_.excluded++;

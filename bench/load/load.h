@@ -104,7 +104,7 @@ class Load {
   void count_begin() { busy_++; }
   /// A message was given up.
   void count_abandoned() { busy_--; }
-  /// A message that was due then has been answered.
+  /// A message that was due then has been answered, to its end.
   void count_answered(uint64_t due, uint64_t now);
   bool is_loading() const { return phase_ == Phase::preparing || phase_ == Phase::loading; }
 

@@ -66,7 +66,7 @@ Taken MemcachedDialogue::take(MessageId message, uint32_t offset, const uint8_t*
     if (fits && std::memcmp(made_.data() + offset, at, bytes) == 0) {
       const bool is_whole = offset + bytes == size;
       if (is_whole && state.is_first) stored_++;
-      return {.is_whole = is_whole};
+      return {.is_whole = is_whole, .answered = is_whole};
     }
     // END for a key that is gone, or an error.
     if (offset != 0 || at[0] == kValueBegins) return kLost;
@@ -75,7 +75,7 @@ Taken MemcachedDialogue::take(MessageId message, uint32_t offset, const uint8_t*
   if (offset + bytes > kMostBytes) return kLost;
   const void* end = std::memchr(at, '\n', bytes);
   if (end == nullptr) return {};
-  return end == at + bytes - 1 ? Taken{.is_whole = true, .wrong = 1} : kLost;
+  return end == at + bytes - 1 ? Taken{.is_whole = true, .wrong = 1, .answered = 1} : kLost;
 }
 
 }  // namespace weir::load

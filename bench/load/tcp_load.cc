@@ -221,6 +221,7 @@ bool TcpLoad::take_answer(uint32_t index, Flow& flow, const uint8_t* payload, ui
   const Taken taken = dialogue_.take({index, flow.count}, flow.received, payload, bytes);
   flow.received += bytes;
   counts_.wrong += taken.wrong;
+  counts_.messages += taken.answered;
   if (taken.is_lost) {
     renew(index, flow, now);
     return true;

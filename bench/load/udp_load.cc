@@ -54,6 +54,7 @@ void UdpLoad::take(uint32_t index, const uint8_t* frame, uint32_t frame_bytes, u
       counts_.wrong++;
     return;
   }
+  counts_.messages++;
   count_answered(flow.due, now);
   flow.is_busy = false;
   flow.count++;
