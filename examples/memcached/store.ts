@@ -16,7 +16,7 @@ import {
 } from "./item";
 import { sameKey } from "./key";
 import { REPLY_BYTES } from "./reply";
-import { LINES_BYTES } from "./line";
+import { LINES_BYTES, SHORT_LINE_BYTES } from "./line";
 import {
   ENTRY_BYTES, LONGEST_CHUNK_BYTES, PAGE_BYTES, chunkInUse, classCount, classFor, classOfChunk, countHeld, giveChunk, givePage,
   isPageIdle, numberOfChunk, openSlab, pageCount, pagesOfClass, takeChunk, takePage,
@@ -74,7 +74,7 @@ open();
 /** Takes the memory. */
 function open(): void {
   const available = availableBytes();
-  const others = OBJECT_BYTES + connectionsLimit() * CONNECTION_BYTES + LINES_BYTES + REPLY_BYTES;
+  const others = OBJECT_BYTES + connectionsLimit() * (CONNECTION_BYTES + SHORT_LINE_BYTES) + LINES_BYTES + REPLY_BYTES;
   // A sixteenth at least: the allocator finds no block that is nearly as large as all it has.
   const bytes = available - min(available, max(others, available >> 4));
   if (bytes < FEWEST_PAGES * PAGE_BYTES) throw new Error(`limits.memory_mib is too small for limits.connections: ${connectionsLimit()}`);
