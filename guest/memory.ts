@@ -63,7 +63,13 @@ export function copyBytes(to: usize, from: usize, length: u32): void {
       return;
     }
     const last = length - 16;
-    for (let i: u32 = 0; i < last; i += 16) v128.store(to + i, v128.load(from + i));
+    let i: u32 = 0;
+    for (; i + 32 <= last; i += 32) {
+      v128.store(to + i, v128.load(from + i));
+      v128.store(to + i, v128.load(from + i, 16), 16);
+    }
+    if (i < last) v128.store(to + i, v128.load(from + i));
+    if (i + 16 < last) v128.store(to + i, v128.load(from + i, 16), 16);
     v128.store(to + last, v128.load(from + last));
   } else if (length >= 8) {
     const last = length - 8;

@@ -37,9 +37,7 @@ let keptViews: u32 = 0;
 export let connectionCount: u32 = 0;
 
 /** Before the first work of a batch. */
-function beginBatch(): void {
-  const current = batchNumber();
-  if (current == batch) return;
+function beginBatch(current: u32): void {
   batch = current;
   requests = 0;
   readClock();
@@ -48,7 +46,8 @@ function beginBatch(): void {
 }
 
 /** Whether this batch has done enough. */
-function isSated(): bool { return requests >= BATCH_REQUESTS || !hasRoomForTurn() || isLeavingFull(TURN_VALUES); }
+// @ts-ignore: decorator
+@inline function isSated(): bool { return requests >= BATCH_REQUESTS || !hasRoomForTurn() || isLeavingFull(TURN_VALUES); }
 
 export class Client extends Connection {
   /** Whether the protocol is known, and which it is. */
@@ -155,12 +154,15 @@ export class Client extends Connection {
 
   // --- Turns
 
-  private beginTurn(): void {
-    beginBatch();
+  // @ts-ignore: decorator
+  @inline private beginTurn(): void {
+    const current = batchNumber();
+    if (current != batch) beginBatch(current);
     openTurn(this.queuedBytes);
   }
 
-  private endTurn(): void {
+  // @ts-ignore: decorator
+  @inline private endTurn(): void {
     this.flush();
     if (isSated()) finishBatch();
     if (this.blocked && !this.over) this.drainTo(DRAIN_BYTES);

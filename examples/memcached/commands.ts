@@ -22,7 +22,8 @@ export let number: u64 = 0;
 export let refusal: Status = Status.Done;
 
 /** The item of a key that somebody asks for, or 0. */
-export function lookUp(key: usize, bytes: u32): usize {
+// @ts-ignore: decorator
+@inline export function lookUp(key: usize, bytes: u32): usize {
   const item = find(key, bytes, hashKey(key, bytes));
   if (item) {
     use(item);

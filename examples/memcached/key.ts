@@ -1,7 +1,7 @@
 /** Keys: comparing and hashing. */
 
 // Secret, so that nobody can choose keys that share a bucket.
-const secret0 = random64(), secret1 = random64(), secret2 = random64() | 1;
+const secret0 = random64(), secret1 = random64();
 
 function random64(): u64 { return reinterpret<u64>(Math.random()) * 0x9e3779b97f4a7c15 ^ reinterpret<u64>(Math.random()) << 20; }
 
@@ -33,7 +33,6 @@ export function hashKey(key: usize, bytes: u32): u32 {
     second = (<u64>load<u8>(at + (left >> 1)) << 8) | load<u8>(at + left - 1);
   }
   hash = fold(first ^ secret1, second ^ hash);
-  hash = fold(hash ^ secret2, secret1);
   return <u32>(hash ^ (hash >> 32));
 }
 
@@ -41,11 +40,13 @@ export function hashKey(key: usize, bytes: u32): u32 {
 export function sameKey(a: usize, b: usize, bytes: u32): bool {
   if (bytes >= 8) {
     const last = bytes - 8;
-    for (let i: u32 = 0; i < last; i += 8) {
+    if (load<u64>(a) != load<u64>(b) || load<u64>(a + last) != load<u64>(b + last)) return false;
+    for (let i: u32 = 8; i < last; i += 8) {
       if (load<u64>(a + i) != load<u64>(b + i)) return false;
     }
-    return load<u64>(a + last) == load<u64>(b + last);
+    return true;
   }
+  if (bytes >= 4) return load<u32>(a) == load<u32>(b) && load<u32>(a + bytes - 4) == load<u32>(b + bytes - 4);
   for (let i: u32 = 0; i < bytes; ++i) {
     if (load<u8>(a + i) != load<u8>(b + i)) return false;
   }

@@ -28,7 +28,8 @@ export function beginReplies(): void {
 }
 
 /** At the start of a turn of a connection that has so much unacknowledged. */
-export function openTurn(queuedBytes: u32): void {
+// @ts-ignore: decorator
+@inline export function openTurn(queuedBytes: u32): void {
   unsent = at;
   full = min(at + (TURN_BYTES - min(TURN_BYTES, queuedBytes)), end - STEP_BYTES);
 }
@@ -38,7 +39,8 @@ export function openTurn(queuedBytes: u32): void {
 @inline export function hasRoom(): bool { return at < full; }
 
 /** Whether the batch has room for another turn. */
-export function hasRoomForTurn(): bool { return at + TURN_BYTES + STEP_BYTES <= end; }
+// @ts-ignore: decorator
+@inline export function hasRoomForTurn(): bool { return at + TURN_BYTES + STEP_BYTES <= end; }
 
 // @ts-ignore: decorator
 @inline export function replyAt(): usize { return at; }
@@ -46,10 +48,13 @@ export function hasRoomForTurn(): bool { return at + TURN_BYTES + STEP_BYTES <= 
 // @ts-ignore: decorator
 @inline export function wroteTo(address: usize): void { at = address; }
 
-export function unsentAt(): usize { return unsent; }
-export function unsentBytes(): u32 { return <u32>(at - unsent); }
+// @ts-ignore: decorator
+@inline export function unsentAt(): usize { return unsent; }
+// @ts-ignore: decorator
+@inline export function unsentBytes(): u32 { return <u32>(at - unsent); }
 /** They have been sent. */
-export function wasSent(): void { unsent = at; }
+// @ts-ignore: decorator
+@inline export function wasSent(): void { unsent = at; }
 
 /** Writes a text that is ASCII. */
 export function put(text: string): void {

@@ -180,7 +180,8 @@ export function letGoLater(item: usize): void {
 }
 
 /** Whether a batch has let go of so many items that it should end: a turn lets go of `room` at most. */
-export function isLeavingFull(room: u32): bool { return leavingCount + room > LEAVING; }
+// @ts-ignore: decorator
+@inline export function isLeavingFull(room: u32): bool { return leavingCount + room > LEAVING; }
 
 /** Gives the memory of an item back. */
 function discard(item: usize): void {
