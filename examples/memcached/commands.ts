@@ -160,8 +160,9 @@ export function arithmetic(key: usize, bytes: u32, delta: u64, isIncrement: bool
   }
   const valueBytes = valueBytesOf(item);
   const value = tailOf(item);
-  if (!valueBytes || pagesOf(item)) return Status.NotANumber; // before all else, as memcached finds it
+  if (!valueBytes) return Status.NotANumber; // first, as memcached finds it
   if (wanted && uniqueOf(item) != wanted) return Status.Exists;
+  if (pagesOf(item)) return Status.NotANumber;
   // Blanks may stand before the number, and anything behind a blank: one that became shorter has blanks behind it.
   const end = value + valueBytes;
   let from = value;

@@ -12,7 +12,7 @@ const SHORTEST_CHUNK_BYTES: u32 = 64;
 const CHUNK_STEP_BYTES: u32 = 16;
 /** Each size is a quarter longer than the one before, as memcached's are. */
 const GROWTH_PERCENT: u32 = 125;
-/** There are 27 of them. */
+/** There are 25 of them. */
 export const MOST_CLASSES: u32 = 32;
 
 // What is known of a page: an entry of a table outside of the pages.

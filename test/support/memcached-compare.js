@@ -51,7 +51,7 @@ class Lot {
     if (kind < 6) return String(this.random(1_000));
     if (kind < 7) return "18446744073709551615";
     if (kind < 8) return "";
-    if (kind === 8) return "x".repeat(this.random(this.pick(20_000, 70_000, 900_000)));
+    if (kind === 8) return "x".repeat(this.random(this.pick(20_000, 70_000, 400_000)));
     if (kind < 11) return "line\r\nEND\r\n".repeat(this.random(900));
     return "v".repeat(this.random(300));
   }
