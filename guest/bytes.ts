@@ -1,5 +1,6 @@
 /** A run of bytes: received, or in the handler's own memory. */
 import { Connection } from "./connection";
+import { findByte } from "./memory";
 import { linkFromYoung, newHere, scratch } from "rt/heap";
 import { decodeUtf8, equalsAscii } from "./text";
 
@@ -90,11 +91,9 @@ export class Bytes {
 
   /** Where `byte` is first found from `from` on, or -1. */
   indexOf(byte: u8, from: i32 = 0): i32 {
-    const length = <i32>this.length;
-    for (let i = max(0, from); i < length; ++i) {
-      if (load<u8>(this.address + i) == byte) return i;
-    }
-    return -1;
+    const start = this.address;
+    const found = findByte(start + max(0, from), start + this.length, byte);
+    return found ? <i32>(found - start) : -1;
   }
 
   /** The text, from UTF-8. What is not valid becomes U+FFFD. */

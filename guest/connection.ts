@@ -138,11 +138,31 @@ export class Connection {
   text(text: string): bool {
     if (this._state != OPEN) return false;
     const to = scratch(<usize>text.length * 3);
-    const length = writeUtf8(text, to);
-    if (!length) return true;
+    return this.sendFrom(to, writeUtf8(text, to));
+  }
+
+  /**
+   * Sends `length` bytes of the handler's own memory, which must stay as they are until the batch is over: the host reads
+   * them then. False as in send().
+   */
+  sendFrom(address: usize, length: u32): bool {
+    if (!length) return this._state == OPEN;
     if (!this._mayWrite(length)) return false;
-    this._write(CommandKind.Send, to, length, 0);
+    this._write(CommandKind.Send, address, length, 0);
     return true;
+  }
+
+  /**
+   * Has onDrain called as soon as at most `bytes` of what was sent are unacknowledged; in the next batch, if that is so
+   * already. For who wants to have less on the way than the limit at which sends are refused, or to go on in a later batch.
+   */
+  drainTo(bytes: u32): void {
+    if (this._state != OPEN) return;
+    this._refused = true;
+    this._drainBytes = bytes;
+    this._drainAt = 0; // nothing has been asked for this
+    if (this.queuedBytes > bytes && roomForHandler()) this._ask();
+    else this._resumeLater();
   }
 
   /** Sends nothing more: the peer is told after what is queued. */

@@ -6,6 +6,7 @@ import {
   EventRecord,
   RECORD_BYTES,
 } from "./abi";
+import { batchIsFinished, nextBatch } from "./batch";
 import { beginCommands, commandCount, nearlyFull } from "./commands";
 import { beginConnections, dispatch, endConnections, openedFull } from "./connection";
 import { beginDatagrams, dispatchDatagram } from "./datagram";
@@ -17,12 +18,13 @@ export const weir_abi: i32 = ABI_VERSION;
 /** Handles events. What it returns is defined in docs/abi.md. */
 export function weir_poll(events: i32): i64 {
   beginBatch();
+  nextBatch();
   beginCommands();
   beginDatagrams();
   beginConnections();
   let consumed = 0;
   // What is not consumed comes again: that is how a full command area or a hungry handler slows its peers down.
-  while (consumed < events && !nearlyFull() && !openedFull() && !batchIsLarge()) {
+  while (consumed < events && !nearlyFull() && !openedFull() && !batchIsLarge() && !batchIsFinished()) {
     const event = changetype<EventRecord>(EVENTS + consumed * RECORD_BYTES);
     const kind: u32 = event.kind;
     if (kind == EventKind.Datagram) dispatchDatagram(event);

@@ -1,5 +1,6 @@
 /** What surrounds a handler: configuration, time, memory. */
 import { info, variable } from "./config";
+export { batchNumber, finishBatch } from "./batch";
 import { arenaBytes, tenuredBytes } from "rt/heap";
 
 /** Value of an entry of [vars] in weir.toml, or null if there is none. */
@@ -13,6 +14,9 @@ export function wallUs(): u64 { return info().wall_us; }
 
 /** Index of the worker that runs this instance. */
 export function worker(): u32 { return info().worker; }
+
+/** Connections that this app may have at once on this worker: limits.connections, or the host's ceiling. */
+export function connectionsLimit(): u32 { return info().connections_limit; }
 
 /** Bytes that objects take which have outlived the batch that made them. */
 export function heapBytes(): u32 { return <u32>tenuredBytes(); }

@@ -184,3 +184,50 @@ test("running out of memory says so", () => {
   host.run();
   expect(() => say(host, peer, "large 5000000")).toThrow(/out of memory/);
 });
+
+describe("memory that the handler manages itself", () => {
+  test("stays as it is while batches come and go, and is given back", () => {
+    const host = new Host(fixture.wasm, { memoryMib: 16 });
+    const peer = host.connect();
+    host.run();
+    const available = () => Number(say(host, peer, "available"));
+    const before = available();
+    say(host, peer, "reserve 12000000");
+    expect(before - available()).toBeGreaterThanOrEqual(12_000_000);
+    expect(before - available()).toBeLessThan(12_100_000);
+    for (let i = 0; i < 300; ++i) say(host, peer, `map k${i % 50}`);
+    churn(host, peer);
+    expect(say(host, peer, "intact 12000000")).toBe("12000000");
+    say(host, peer, "release");
+    expect(before - available()).toBeLessThan(100_000);
+  });
+
+  test("is no part of what is collected: beside it the heap is small, and is kept small", () => {
+    const host = new Host(fixture.wasm, { memoryMib: 16 });
+    const peer = host.connect();
+    host.run();
+    say(host, peer, "reserve 12000000");
+    let largest = 0;
+    for (let i = 0; i < 40_000; ++i) {
+      say(host, peer, `field ${"x".repeat(100)}${i}`);
+      if (i % 500 === 0) largest = Math.max(largest, Number(say(host, peer, "heap")));
+    }
+    expect(largest).toBeLessThan(2 << 20);
+    expect(say(host, peer, "intact 12000000")).toBe("12000000");
+  }, 120_000);
+
+  test("more than there is ends the instance with a reason", () => {
+    const host = new Host(fixture.wasm, { memoryMib: 4 });
+    const peer = host.connect();
+    host.run();
+    expect(() => say(host, peer, "reserve 8000000")).toThrow(/out of memory/);
+  });
+
+  test("bytes are found and copied at every place", () => {
+    const host = new Host(fixture.wasm);
+    const peer = host.connect();
+    host.run();
+    expect(say(host, peer, "search")).toBe("fine");
+    expect(say(host, peer, "copy")).toBe("fine");
+  });
+});

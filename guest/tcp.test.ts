@@ -5,13 +5,14 @@ import { Host, type HostOptions, type Peer } from "./testing/host.js";
 const IMPORTS = `
 import { Bytes, Connection, Reason, connect, listen } from "@weir/guest/tcp";
 import { after, every, cancel } from "@weir/guest/timer";
-import { heapBytes, vars } from "@weir/guest/env";
+import { batchNumber, connectionsLimit, finishBatch, heapBytes, vars } from "@weir/guest/env";
 `;
 
 /** A handler that does what its peer says: one word per event. */
 const FIXTURE = `${IMPORTS}
 let views: Bytes[] = [];
 let id: u32 = 0;
+const raw = memory.data(16);
 class Failing extends Connection {
   owner: Obedient | null = null;
   onClose(why: Reason): void { this.owner!.text(\`failed \${<i32>why} \`); }
@@ -33,6 +34,15 @@ class Obedient extends Connection {
     else if (data.equals("fill")) { let n = 0; const t = "0123456789".repeat(10); while (this.text(t)) ++n; }
     else if (data.equals("fill-half")) { const t = "x".repeat(60_000); this.text(t.substr(0, 50_000)); this.text("0123456789".repeat(6_000)); }
     else if (data.equals("drip")) { while (this.text("0123456789")) {} }
+    else if (data.equals("from")) { store<u64>(raw, 0x3837363534333231); this.text(this.sendFrom(raw, 8) ? "yes" : "no"); }
+    else if (data.equals("from-none")) this.text(this.sendFrom(raw, 0) ? "yes" : "no");
+    else if (data.equals("from-ended")) { this.end(); ended = this.sendFrom(raw, 8); }
+    else if (data.equals("ended")) this.text(ended ? "yes" : "no");
+    else if (data.equals("fill-and-wait")) { this.text("x".repeat(60_000)); this.drainTo(10_000); }
+    else if (data.equals("again")) this.drainTo(10_000);
+    else if (data.equals("limit")) this.text(connectionsLimit().toString());
+    else if (data.equals("batch")) this.text(batchNumber().toString() + " ");
+    else if (data.equals("batch-last")) { this.text(batchNumber().toString() + " "); finishBatch(); }
     else if (data.equals("connect")) {
       for (let i = 0; i < 20; ++i) connect<Failing>("10.0.0.9:1").owner = this;
       connect<Failing>("nonsense").owner = this;
@@ -45,6 +55,7 @@ class Obedient extends Connection {
   }
 }
 let ticks = 0;
+let ended = true;
 listen<Obedient>();
 `;
 
@@ -205,6 +216,67 @@ describe("limits", () => {
     host.run();
     expect(say("ticks")).toBe("65536");
   });
+});
+
+describe("bytes of the handler's own memory", () => {
+  test("are sent from where they are", () => {
+    const { host, say } = start();
+    expect(say("from")).toBe("12345678yes");
+    expect(say("from-none")).toBe("yes");
+    expect(host.refusals).toEqual([]);
+  });
+
+  test("are refused after the end, and beyond the limit", () => {
+    const { host, say } = start();
+    say("from-ended");
+    const other = host.connect().send("ended");
+    host.run();
+    expect(other.text()).toBe("no");
+    expect(start({ sendLimitBytes: 7 }).say("from")).toBe("no");
+    expect(host.refusals).toEqual([]);
+  });
+});
+
+describe("drainTo", () => {
+  test("onDrain comes when no more than that is unacknowledged, and once", () => {
+    const { host, peer, say } = start({ acknowledges: false });
+    say("fill-and-wait");
+    host.acknowledge(49_999);
+    host.run();
+    expect(peer.sentBytes).toBe(60_000);
+    host.acknowledge(1);
+    host.run();
+    expect(peer.text()).toBe("drained");
+    host.acknowledge();
+    host.run();
+    expect(peer.text()).toBe("");
+    expect(host.refusals).toEqual([]);
+  });
+
+  test("and in the next batch when that is so already", () => {
+    const { host, peer, say } = start();
+    peer.send("again");
+    host.poll();
+    expect(peer.text()).toBe("");
+    host.run();
+    expect(peer.text()).toBe("drained");
+    expect(say("batch")).toMatch(/^\d+ $/);
+    expect(host.refusals).toEqual([]);
+  });
+});
+
+test("finishBatch takes no further event: they come in the next batch", () => {
+  const { host, peer } = start();
+  for (const word of ["batch", "batch", "batch-last", "batch", "batch"]) peer.send(word);
+  expect(host.poll()).toBe(3);
+  const [first, second, third] = peer.text().trim().split(" ").map(Number);
+  expect([second, third]).toEqual([first, first]);
+  expect(host.poll()).toBe(2);
+  expect(peer.text()).toBe(`${first! + 1} ${first! + 1} `);
+});
+
+test("the limit of connections is told", () => {
+  expect(start().say("limit")).toBe("10000");
 });
 
 describe("connections", () => {

@@ -28,7 +28,7 @@ beforeAll(async () => {
   await writeEditorTypes();
 });
 
-const handlers = ["echo", "hello", "proxy", "clock", "dns", "udp-echo"].map((name) =>
+const handlers = ["echo", "hello", "proxy", "clock", "dns", "udp-echo", "memcached"].map((name) =>
   join(root, "examples", name, "handler.ts"),
 );
 

@@ -120,6 +120,9 @@ import { ROOT } from "./tlsf";
 /** Bytes of all blocks in use: arenas and old objects. */
 // @ts-ignore: decorator
 @lazy let blockBytes: usize = 0;
+/** Bytes of blocks that the handler reserved. They are no part of the heap that is collected. */
+// @ts-ignore: decorator
+@lazy let reservedBytes: usize = 0;
 // @ts-ignore: decorator
 @lazy let collectAll: bool = false;
 
@@ -159,17 +162,25 @@ function outOfMemory(): void {
   throw new Error("out of memory: the handler holds more than limits.memory_mib allows");
 }
 
+/** Bytes of a block with its header. */
+// @ts-ignore: decorator
+@inline function sizeOfBlock(block: usize): usize { return (load<usize>(block - BLOCK_OVERHEAD) & ~3) + BLOCK_OVERHEAD; }
+
+function allocate(bytes: usize): usize {
+  if (!fits(bytes)) outOfMemory();
+  return __alloc(bytes);
+}
+
 /** A block of the old allocator, at least `bytes` long. */
 function takeBlock(bytes: usize): usize {
-  if (!fits(bytes)) outOfMemory();
-  const block = __alloc(bytes);
-  blockBytes += (load<usize>(block - BLOCK_OVERHEAD) & ~3) + BLOCK_OVERHEAD;
+  const block = allocate(bytes);
+  blockBytes += sizeOfBlock(block);
   return block;
 }
 
 // @ts-ignore: decorator
 @inline function giveBlock(block: usize): void {
-  blockBytes -= (load<usize>(block - BLOCK_OVERHEAD) & ~3) + BLOCK_OVERHEAD;
+  blockBytes -= sizeOfBlock(block);
   __free(block);
 }
 
@@ -481,7 +492,7 @@ function collectNow(): void {
 }
 
 // @ts-ignore: decorator
-@inline function heapBytes(): usize { return (<usize>memory.size() << 16) - __heap_base; }
+@inline function heapBytes(): usize { return (<usize>memory.size() << 16) - __heap_base - reservedBytes; }
 
 // @ts-ignore: decorator
 @inline function freeBytes(): usize {
@@ -523,3 +534,17 @@ export function __collect(): void { collectAll = true; }
 /** Memory outside of the garbage collector, until `rawFree`. */
 export function rawBlock(bytes: usize): usize { return takeBlock(bytes); }
 export function rawFree(block: usize): void { giveBlock(block); }
+
+/** A block that the handler manages itself: the collector leaves it out of what it measures the heap by. */
+export function reserveBlock(bytes: usize): usize {
+  const block = allocate(bytes);
+  reservedBytes += sizeOfBlock(block);
+  return block;
+}
+export function unreserveBlock(block: usize): void {
+  reservedBytes -= sizeOfBlock(block);
+  __free(block);
+}
+
+/** Bytes of the heap that no block takes. */
+export function reservableBytes(): usize { return freeBytes(); }

@@ -8,6 +8,15 @@ export declare function monotonicUs(): u64;
 export declare function wallUs(): u64;
 /** Index of the worker that runs this instance. */
 export declare function worker(): u32;
+/** Connections that this app may have at once on this worker: limits.connections, or the host's ceiling. */
+export declare function connectionsLimit(): u32;
+/** Number of this batch, the events of one call; another one than in the batch before. */
+export declare function batchNumber(): u32;
+/**
+ * Takes no further event in this batch: they come in the next one. For a handler that counts its work, so that one call
+ * never takes longer than limits.poll_us.
+ */
+export declare function finishBatch(): void;
 /** Bytes that objects take which have outlived the batch that made them. */
 export declare function heapBytes(): u32;
 /** Bytes that this batch has allocated so far. */

@@ -60,6 +60,16 @@ export declare class Connection {
   send(data: Bytes): bool;
   /** Sends a text as UTF-8. False as in send(). */
   text(text: string): bool;
+  /**
+   * Sends `length` bytes of the handler's own memory, which must stay as they are until the batch is over: the host reads
+   * them then. False as in send().
+   */
+  sendFrom(address: usize, length: u32): bool;
+  /**
+   * Has onDrain called as soon as at most `bytes` of what was sent are unacknowledged; in the next batch, if that is so
+   * already. For who wants to have less on the way than the limit at which sends are refused, or to go on in a later batch.
+   */
+  drainTo(bytes: u32): void;
   /** Sends nothing more: the peer is told after what is queued. */
   end(): void;
   /** Ends the connection at once; the peer gets a reset. */

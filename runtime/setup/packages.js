@@ -46,6 +46,18 @@ export const PACKAGES = [
   { name: "dnsmasq-base", programs: ["dnsmasq"], uses: "test", purpose: "a DHCP server and a router to learn from" },
   { name: "wrk", programs: ["wrk"], uses: "test", purpose: "HTTP load" },
   { name: "apache2-utils", programs: ["ab"], uses: "test", purpose: "HTTP load of another kind" },
+  {
+    name: "memcached",
+    programs: ["memcached"],
+    uses: "test",
+    purpose: "the server that examples/memcached is compared with",
+  },
+  {
+    name: "libmemcached-tools",
+    programs: ["memccapable"],
+    uses: "test",
+    purpose: "memcached clients: conformance and load",
+  },
   { name: "nmap", programs: ["nmap"], uses: "test", purpose: "scans ports, services and systems" },
   {
     name: "python3-scapy",

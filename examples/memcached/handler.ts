@@ -1,0 +1,4 @@
+import { listen } from "@weir/guest/tcp";
+import { Client } from "./client";
+
+listen<Client>();
