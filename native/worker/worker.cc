@@ -22,11 +22,12 @@ uint64_t clock_us(clockid_t clock) {
 
 /// No sleep is longer: a missed wake-up costs this much and no more.
 constexpr uint64_t kLongestSleepUs = 1'000'000;
-/// How long to nap where the port has no descriptor to wait on: the first time, and at most, each
-/// nap being twice as long as the one before. A thousand a second cost less than a percent of a
-/// core.
-constexpr uint64_t kFirstNapUs = 50;
-constexpr uint64_t kLongestNapUs = 1000;
+/// Where the port has no descriptor to wait on, a nap lasts this part of the time that nothing has
+/// happened, within these bounds: what comes after a silence waits for a small part of it, and two
+/// hundred naps a second cost less than a percent of a core.
+constexpr uint64_t kNapsOfSilence = 8;
+constexpr uint64_t kShortestNapUs = 50;
+constexpr uint64_t kLongestNapUs = 5000;
 /// How often to look whether the port's link has come up.
 constexpr uint64_t kLinkCheckUs = 20'000;
 /// How often the time of day is compared with the monotonic clock.
@@ -222,7 +223,6 @@ void Worker::run() {
   }
   resources_.engine.worker_active();
   uint64_t idle_since_us = 0;
-  nap_us_ = kFirstNapUs;
   while (!stopping_.load(std::memory_order_relaxed)) {
     uint64_t now_us = monotonic_us();
     bool busy = cycle(now_us);
@@ -237,12 +237,11 @@ void Worker::run() {
     if (resources_.tell_link_state) tell_link_state();
     if (busy || !ready_.empty()) {
       idle_since_us = 0;
-      nap_us_ = kFirstNapUs;
     } else if (idle_since_us == 0) {
       idle_since_us = now_us;
     } else if (now_us - idle_since_us >= config_.spin_us) {
       // It stays idle, and does not spin again, until there is something to do.
-      sleep_until(next_deadline_us());
+      sleep_until(next_deadline_us(), idle_since_us);
     }
   }
   resources_.engine.worker_idle();
@@ -253,15 +252,14 @@ void Worker::run() {
   rte_thread_unregister();
 }
 
-void Worker::sleep_until(uint64_t deadline_us) {
+void Worker::sleep_until(uint64_t deadline_us, uint64_t idle_since_us) {
   uint64_t now_us = monotonic_us();
   if (deadline_us <= now_us) return;
   uint64_t wait_us = std::min(deadline_us - now_us, kLongestSleepUs);
   int port = resources_.port.wait_descriptor();
-  if (port < 0) {
-    wait_us = std::min(wait_us, nap_us_);
-    nap_us_ = std::min(2 * nap_us_, kLongestNapUs);
-  }
+  if (port < 0)
+    wait_us = std::min(wait_us, std::clamp((now_us - idle_since_us) / kNapsOfSilence,
+                                           kShortestNapUs, kLongestNapUs));
   timespec timeout{static_cast<time_t>(wait_us / 1'000'000),
                    static_cast<long>(wait_us % 1'000'000) * 1000};
   Steering* steering = resources_.steering;

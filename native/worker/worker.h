@@ -102,7 +102,7 @@ class Worker final : public net::FrameSink, public net::AddressEvents {
   uint32_t exchange(uint32_t received);
   void send_for_others();
   void tell_link_state();
-  void sleep_until(uint64_t deadline_us);
+  void sleep_until(uint64_t deadline_us, uint64_t idle_since_us);
   bool listen_all(sandbox::App& app, const std::vector<sandbox::Listen>& listens,
                   const std::vector<sandbox::Listen>& before, std::string& error);
   void restore_listens(sandbox::App& app, const std::vector<sandbox::Listen>& added,
@@ -135,8 +135,6 @@ class Worker final : public net::FrameSink, public net::AddressEvents {
   uint64_t tx_bytes_ = 0;
   /// The link's version that the other workers know.
   uint32_t told_version_ = 0;
-  /// The next nap, where the port has no descriptor to wait on.
-  uint64_t nap_us_ = 0;
   std::atomic<bool> stopping_{false};
 };
 
