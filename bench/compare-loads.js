@@ -71,7 +71,9 @@ export async function compareLoads(figure) {
     const others = Object.keys(medians).filter((side) => side !== "weir");
     others.sort((a, b) => (invert ? medians[a] - medians[b] : medians[b] - medians[a]));
     const shown = isAgainstBest ? others.slice(0, 1) : others;
-    for (const side of shown) ratios.push(ratioTo(side, name, medians, cases[index].goal, invert));
+    // A side that reaches nothing is nothing to be a multiple of.
+    for (const side of shown.filter((each) => invert || medians[each] > 0))
+      ratios.push(ratioTo(side, name, medians, cases[index].goal, invert));
   }
   const noise = { ...noiseOf(rows), refusedWindows: refused };
   return { figure: figure.figure, machine: machine(), noise, rows, ratios };

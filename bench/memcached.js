@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { which } from "../runtime/setup/shell.js";
 import { compareLoads, joinReports } from "./compare-loads.js";
 import { ROOT } from "./namespaces.js";
+import { judge } from "./report.js";
 
 const PORT = 11_211;
 const MIXES = ["etc", "usr"];
@@ -68,5 +69,14 @@ export async function memcached({
   for (const { show, rounds, ...each } of all)
     reports.push(await compareLoads({ ...given, cases: [each], show, rounds }));
   if (reports.length === 0) throw new Error("no case of this figure has that in its name");
-  return { ...joinReports(reports), notes };
+  const report = joinReports(reports);
+  for (const mix of MIXES) {
+    const medianOf = (name) => report.rows.find((row) => row.name === name)?.median;
+    const search = `${mix}, p99 < ${MOST_US} us`;
+    const [weir, peak] = [medianOf(`${search}: weir`), medianOf(`${mix}: Linux`)];
+    if (medianOf(`${search}: Linux`) !== 0 || weir === undefined || peak === undefined) continue;
+    notes.push(`${mix}: at no rate is the p99 of Linux below ${MOST_US} us, so that weir's is beside its peak`);
+    report.ratios.push(judge(`${search}: weir / peak of Linux`, weir / peak, { atLeast: GOAL }));
+  }
+  return { ...report, notes };
 }
