@@ -12,7 +12,7 @@ import { load } from "./load.js";
 import { latency } from "./load-latency.js";
 import { memcached } from "./memcached.js";
 import { paths } from "./paths.js";
-import { formatReport } from "./report.js";
+import { formatReport, machine, noiseOf } from "./report.js";
 import { rtt } from "./rtt.js";
 import { short } from "./short.js";
 import { size } from "./size.js";
@@ -52,6 +52,14 @@ const { values, positionals } = parseArgs({
     only: { type: "string" },
   },
 });
+/** The report of a figure that went wrong: the others go on. */
+function unmeasured(figure, error) {
+  console.error(error);
+  process.exitCode = 1;
+  const notes = [`it could not be measured: ${error.message}`];
+  return { figure, machine: machine(), noise: noiseOf([]), rows: [], ratios: [], notes };
+}
+
 const name = positionals[0] ?? "smoke";
 if (name !== "all" && FIGURES[name] === undefined) {
   console.error(`bench: there is no figure "${name}"; there are: all, ${Object.keys(FIGURES).join(", ")}`);
@@ -60,7 +68,8 @@ if (name !== "all" && FIGURES[name] === undefined) {
 const reports = [];
 for (const each of name === "all" ? Object.keys(FIGURES) : [name]) {
   const { quick, only } = values;
-  const report = await FIGURES[each]({ quick, only, progress: (line) => console.error(line) });
+  const measured = FIGURES[each]({ quick, only, progress: (line) => console.error(line) });
+  const report = await (name === "all" ? measured.catch((error) => unmeasured(each, error)) : measured);
   reports.push(report);
   console.log(`${formatReport(report)}\n`);
 }

@@ -18,7 +18,7 @@ export const EVENTS: u32 = 0x00210000;
 export const EVENT_CAPACITY: u32 = 4096;
 /** Received bytes lie between here and the end of the window. */
 export const PACKETS: u32 = 0x00240000;
-/** Received payloads start at a multiple of this. */
+/** Payloads that were copied into the window start at a multiple of this; on a tenant's own queue they lie as they came. */
 export const PACKET_GRANULE_BYTES: u32 = 64;
 /** The window is mapped, held and given back in chunks of this size. */
 export const PACKET_CHUNK_BYTES: u32 = 0x00010000;

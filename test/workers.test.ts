@@ -119,18 +119,23 @@ test("a port with one queue: the first worker receives and sends for the others"
   expect(first.tcp.tcp_accepted).toBeGreaterThan(20);
 });
 
-test("a queue for each worker at an interface of the kernel, by packet sockets", async () => {
+const PORTS = ["af_packet:weir0", "af_xdp:weir0", "pci:net_af_packet0,iface=weir0,qpairs=2"];
+test.each(PORTS)("a queue for each worker at an interface of the kernel: %s", async (port) => {
   const namespace = await TestNamespace.create();
+  const queues = "numrxqueues 2 numtxqueues 2";
   const lines = [
-    "ip link add packet0 type veth peer name kernel0",
+    `ip link add weir0 ${queues} type veth peer name kernel0 ${queues}`,
     "ethtool -K kernel0 tx off tso off gso off",
     "ip address add 10.48.0.1/24 dev kernel0",
     "ip link set kernel0 up",
-    "ip link set packet0 up",
+    "ip link set weir0 up",
   ];
   await namespace.mustExecute(["sh", "-c", lines.join(" && ")]);
-  const options = ["--port", "af_packet:packet0", "--ip", "10.48.0.2/24", "--workers", "2"];
+  const options = ["--port", port, "--ip", "10.48.0.2/24", "--workers", "2", "--json"];
   const weir = start(namespace.enter(weirCommand("run", example("echo"), ...options)));
-  await weir.output(/echo running at/);
+  const [, socket] = await weir.output(/"event":"running".*"socket":"([^"]+)"/);
   await peer(namespace, "many", { host: "10.48.0.2", port: 7, count: 40, bytes: 5_000 });
+  const stats = JSON.parse(await mustExecute(weirCommand("stats", "--json", "--socket", String(socket))));
+  for (const { port } of stats.workers) expect(port.tx_frames).toBeGreaterThan(10);
+  expect(stats.worker.port.relayed_out).toBe(0);
 });

@@ -46,7 +46,8 @@ int first_cpu() {
 std::string initialize(const EalConfig& config) {
   const bool huge = config.allow_hugepages && has_hugepages(config.memory_mib);
   std::vector<std::string> arguments = {
-      "weir", "--no-pci", "--no-telemetry", "--iova-mode=va",
+      "weir", config.card.empty() ? "--no-pci" : "--allow=" + config.card, "--no-telemetry",
+      "--iova-mode=va",
       // One lcore, so that no threads are started that nobody uses. Workers register themselves.
       "--lcores=0@" + std::to_string(first_cpu()), "--log-level=*:error", "-m",
       std::to_string(config.memory_mib)};

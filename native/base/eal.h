@@ -9,6 +9,8 @@ struct EalConfig {
   uint32_t memory_mib = 256;
   /// Uses hugepages where enough of them are free.
   bool allow_hugepages = true;
+  /// The address of a card that DPDK's drivers are to take, like "0000:03:00.0"; "" for none.
+  std::string card = {};
 };
 
 /// Starts DPDK's environment, which a process can do once; in a process that has it already nothing

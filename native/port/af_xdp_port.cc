@@ -66,15 +66,26 @@ std::string text_of(int error) { return strerror(error < 0 ? -error : error); }
 
 }  // namespace
 
+/// An interface's program, and the map from its queues to their sockets.
+struct AfXdpPort::Program {
+  ~Program() {
+    for (const int descriptor : {link, program, map})
+      if (descriptor >= 0) ::close(descriptor);
+  }
+  std::string load();
+  std::string attach(const std::string& interface);
+
+  int map = -1;
+  int program = -1;
+  int link = -1;
+};
+
 /// What belongs to the kernel, and is given back in this order.
 struct AfXdpPort::Kernel {
   ~Kernel() {
-    for (int descriptor : {link, program}) {
-      if (descriptor >= 0) ::close(descriptor);
-    }
+    program.reset();
     if (socket != nullptr) xsk_socket__delete(socket);
     if (memory != nullptr) xsk_umem__delete(memory);
-    if (map >= 0) ::close(map);
     if (control >= 0) ::close(control);
   }
 
@@ -84,9 +95,7 @@ struct AfXdpPort::Kernel {
   xsk_ring_prod sending{};
   xsk_umem* memory = nullptr;
   xsk_socket* socket = nullptr;
-  int map = -1;
-  int program = -1;
-  int link = -1;
+  std::shared_ptr<Program> program;
   /// Of the interface's network namespace.
   int control = -1;
 };
@@ -102,13 +111,38 @@ AfXdpPort::~AfXdpPort() {
   if (memory_ != nullptr) munmap(memory_, kMemoryBytes);
 }
 
-std::unique_ptr<AfXdpPort> AfXdpPort::open(const AfXdpConfig& config, std::string& error) {
-  std::unique_ptr<AfXdpPort> port(new AfXdpPort(config));
-  std::string problem = port->make_memory();
-  if (problem.empty()) problem = port->attach(config);
-  if (problem.empty()) return port;
-  error = "cannot open the interface " + config.interface + " by AF_XDP: " + problem;
-  return nullptr;
+std::vector<std::unique_ptr<AfXdpPort>> AfXdpPort::open(const AfXdpConfig& config, uint32_t queues,
+                                                        std::string& error) {
+  std::vector<std::unique_ptr<AfXdpPort>> ports;
+  const auto fail = [&](const std::string& problem) {
+    error = "cannot open the interface " + config.interface + " by AF_XDP: " + problem;
+    ports.clear();
+    return std::move(ports);
+  };
+  if (if_nametoindex(config.interface.c_str()) == 0)
+    return fail(text_of(errno) + " (ip link shows those that exist here)");
+  auto program = std::make_shared<Program>();
+  for (uint32_t queue = 0; queue < std::min(queues, kMostQueues); queue++) {
+    std::unique_ptr<AfXdpPort> port(new AfXdpPort(config));
+    std::string problem = port->make_memory();
+    if (problem.empty()) problem = port->find_link_address(config);
+    if (!problem.empty()) return fail(problem);
+    const int result = port->bind(queue, problem);
+    // The interface has no such queue.
+    if (result == -EINVAL && queue > 0) break;
+    if (!problem.empty()) return fail(problem);
+    if (queue == 0) problem = program->load();
+    if (!problem.empty()) return fail(problem);
+    if (const int entered = xsk_socket__update_xskmap(port->kernel_->socket, program->map);
+        entered != 0)
+      return fail("its queue " + std::to_string(queue) + " cannot be entered: " + text_of(entered));
+    port->kernel_->program = program;
+    ports.push_back(std::move(port));
+  }
+  // Last: from now on frames come.
+  if (const std::string problem = program->attach(config.interface); !problem.empty())
+    return fail(problem);
+  return ports;
 }
 
 /// Chunks that both sides see, with a packet buffer for each of the first ones. The headers of the
@@ -142,10 +176,8 @@ std::string AfXdpPort::make_memory() {
 }
 
 /// What went wrong, or nothing.
-std::string AfXdpPort::attach(const AfXdpConfig& config) {
+std::string AfXdpPort::find_link_address(const AfXdpConfig& config) {
   Kernel& k = *kernel_;
-  const unsigned index = if_nametoindex(config.interface.c_str());
-  if (index == 0) return text_of(errno) + " (ip link shows those that exist here)";
   k.control = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   ifreq request{};
   std::strncpy(request.ifr_name, config.interface.c_str(), sizeof request.ifr_name - 1);
@@ -153,44 +185,59 @@ std::string AfXdpPort::attach(const AfXdpConfig& config) {
     return "its link address cannot be read: " + text_of(errno);
   std::memcpy(link_address_.data(), request.ifr_hwaddr.sa_data, link_address_.size());
   if (config.link_address) link_address_ = *config.link_address;
+  return {};
+}
 
+/// Makes the socket of a queue. 0, or the negative number of what went wrong, with a text.
+int AfXdpPort::bind(uint32_t queue, std::string& error) {
+  Kernel& k = *kernel_;
   xsk_umem_config memory{};
   memory.fill_size = memory.comp_size = kRingSlots;
   memory.frame_size = kChunkBytes;
-  if (const int result =
-          xsk_umem__create(&k.memory, memory_, kMemoryBytes, &k.fill, &k.completed, &memory);
-      result != 0)
-    return "its memory cannot be registered: " + text_of(result) +
-           " (be root, or raise RLIMIT_MEMLOCK)";
+  int result = xsk_umem__create(&k.memory, memory_, kMemoryBytes, &k.fill, &k.completed, &memory);
+  if (result != 0) {
+    error = "its memory cannot be registered: " + text_of(result) +
+            " (be root, or raise RLIMIT_MEMLOCK)";
+    return result;
+  }
   xsk_socket_config settings{};
   settings.rx_size = settings.tx_size = kRingSlots;
   settings.libxdp_flags = XSK_LIBXDP_FLAGS__INHIBIT_PROG_LOAD;
   settings.bind_flags = XDP_USE_NEED_WAKEUP;
-  if (const int result = xsk_socket__create(&k.socket, config.interface.c_str(), config.queue,
-                                            k.memory, &k.received, &k.sending, &settings);
-      result != 0)
-    return "its queue " + std::to_string(config.queue) + " cannot be had: " + text_of(result) +
-           (result == -EBUSY ? " (another process has it)" : "");
+  result = xsk_socket__create(&k.socket, interface_.c_str(), queue, k.memory, &k.received,
+                              &k.sending, &settings);
+  if (result != 0) {
+    error = "its queue " + std::to_string(queue) + " cannot be had: " + text_of(result) +
+            (result == -EBUSY ? " (another process has it)" : "");
+    return result;
+  }
   refill();
+  return 0;
+}
 
-  k.map = bpf_map_create(BPF_MAP_TYPE_XSKMAP, "weir", sizeof(uint32_t), sizeof(uint32_t),
-                         kMostQueues, nullptr);
-  if (k.map < 0) return "no map for its program: " + text_of(errno) + " (be root)";
-  k.program = load_program(k.map);
-  if (k.program < 0) return "its program is refused: " + text_of(errno);
-  if (const int result = xsk_socket__update_xskmap(k.socket, k.map); result != 0)
-    return "its queue cannot be entered: " + text_of(result);
+/// What went wrong, or nothing.
+std::string AfXdpPort::Program::load() {
+  map = bpf_map_create(BPF_MAP_TYPE_XSKMAP, "weir", sizeof(uint32_t), sizeof(uint32_t), kMostQueues,
+                       nullptr);
+  if (map < 0) return "no map for its program: " + text_of(errno) + " (be root)";
+  program = load_program(map);
+  return program < 0 ? "its program is refused: " + text_of(errno) : std::string();
+}
+
+/// What went wrong, or nothing.
+std::string AfXdpPort::Program::attach(const std::string& interface) {
+  const auto index = static_cast<int>(if_nametoindex(interface.c_str()));
   // The driver's own way first, then the general one, which any interface has.
   for (const uint32_t flags : {XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE}) {
     bpf_link_create_opts options{};
     options.sz = sizeof options;
     options.flags = flags;
-    k.link = bpf_link_create(k.program, static_cast<int>(index), BPF_XDP, &options);
-    if (k.link >= 0) return {};
+    link = bpf_link_create(program, index, BPF_XDP, &options);
+    if (link >= 0) return {};
   }
   return "its program cannot be attached: " + text_of(errno) +
          (errno == EBUSY || errno == EEXIST
-              ? " (it has another one: ip link set dev " + config.interface + " xdp off)"
+              ? " (it has another one: ip link set dev " + interface + " xdp off)"
               : "");
 }
 

@@ -15,8 +15,6 @@ namespace weir::port {
 struct AfXdpConfig {
   /// An interface that exists, without addresses of the kernel's.
   std::string interface;
-  /// Its receive queue; the frames of the others stay the kernel's.
-  uint32_t queue = 0;
   uint16_t mtu_bytes = 1500;
   /// Our link address; the interface's own without one.
   std::optional<std::array<uint8_t, 6>> link_address = {};
@@ -27,11 +25,14 @@ struct AfXdpConfig {
 /// frames are handed up where the kernel or the card put them; those that are sent are copied into
 /// that memory once.
 ///
-/// The program is attached by a BPF link, which ends with the process however that ends.
+/// The program is attached by a BPF link, which ends with the process however that ends. All queues
+/// of the interface have it in common.
 class AfXdpPort final : public Port {
  public:
-  /// Nothing and `error` (what failed, why, what to do) on failure.
-  static std::unique_ptr<AfXdpPort> open(const AfXdpConfig& config, std::string& error);
+  /// Takes the first `queues` receive queues of the interface, or as many as it has; the frames of
+  /// further ones stay the kernel's. Nothing and `error` (what failed, why, what to do) on failure.
+  static std::vector<std::unique_ptr<AfXdpPort>> open(const AfXdpConfig& config, uint32_t queues,
+                                                      std::string& error);
   ~AfXdpPort() override;
   AfXdpPort(const AfXdpPort&) = delete;
   AfXdpPort& operator=(const AfXdpPort&) = delete;
@@ -47,9 +48,11 @@ class AfXdpPort final : public Port {
 
  private:
   struct Kernel;
+  struct Program;
   explicit AfXdpPort(const AfXdpConfig& config);
 
-  std::string attach(const AfXdpConfig& config);
+  int bind(uint32_t queue, std::string& error);
+  std::string find_link_address(const AfXdpConfig& config);
   std::string make_memory();
   void refill();
   void reclaim();

@@ -33,9 +33,9 @@ class AfXdpPortTest : public ::testing::Test {
       std::string error;
       pool_ = PacketPool::create({.name = "test_xdp", .count = kBuffers}, error);
       ASSERT_NE(pool_, nullptr) << error;
-      left_ = AfXdpPort::open({.interface = "left"}, error);
+      left_ = open_one("left", error);
       ASSERT_NE(left_, nullptr) << error;
-      right_ = AfXdpPort::open({.interface = "right"}, error);
+      right_ = open_one("right", error);
       ASSERT_NE(right_, nullptr) << error;
       test();
       left_.reset();
@@ -44,6 +44,10 @@ class AfXdpPortTest : public ::testing::Test {
       pool_.reset();
     }).join();
     if (!allowed) GTEST_SKIP() << "namespaces need root";
+  }
+  static std::unique_ptr<AfXdpPort> open_one(const std::string& interface, std::string& error) {
+    auto ports = AfXdpPort::open({.interface = interface}, 1, error);
+    return ports.empty() ? nullptr : std::move(ports.front());
   }
   rte_mbuf* frame(uint16_t bytes, uint8_t first) {
     rte_mbuf* made = rte_pktmbuf_alloc(pool_->get());
@@ -127,15 +131,48 @@ TEST_F(AfXdpPortTest, GoesOnWhenAllBuffersWereHeld) {
 TEST_F(AfXdpPortTest, SaysWhatIsWrong) {
   in_namespace([&] {
     std::string error;
-    EXPECT_EQ(AfXdpPort::open({.interface = "nosuch"}, error), nullptr);
+    EXPECT_EQ(open_one("nosuch", error), nullptr);
     EXPECT_EQ(
         error,
         "cannot open the interface nosuch by AF_XDP: No such device (ip link shows those that "
         "exist here)");
-    EXPECT_EQ(AfXdpPort::open({.interface = "left"}, error), nullptr);
-    EXPECT_NE(error.find("cannot be had: Device or resource busy"), std::string::npos) << error;
-    EXPECT_EQ(AfXdpPort::open({.interface = "left", .queue = 9}, error), nullptr);
-    EXPECT_NE(error.find("its queue 9 cannot be had"), std::string::npos) << error;
+    EXPECT_EQ(open_one("left", error), nullptr);
+    EXPECT_NE(error.find("its queue 0 cannot be had: Device or resource busy"), std::string::npos)
+        << error;
+  });
+}
+
+TEST_F(AfXdpPortTest, TakesAsManyQueuesAsThereAre) {
+  in_namespace([&] {
+    ASSERT_EQ(std::system("ip link add many numrxqueues 3 numtxqueues 3 type veth "
+                          "peer name other numrxqueues 3 numtxqueues 3 && "
+                          "ip link set many up && ip link set other up"),
+              0);
+    std::string error;
+    const auto two = AfXdpPort::open({.interface = "many"}, 2, error);
+    EXPECT_EQ(two.size(), 2u) << error;
+    auto all = AfXdpPort::open({.interface = "other"}, 8, error);
+    ASSERT_EQ(all.size(), 3u) << error;
+    EXPECT_EQ(all[0]->link_address(), all[2]->link_address());
+    // Each queue sends, and whatever queue it comes by, the other side has it.
+    for (auto& port : all) {
+      rte_mbuf* one = frame(60, 9);
+      EXPECT_EQ(port->transmit(&one, 1), 1u);
+    }
+    size_t arrived = 0;
+    for (int i = 0; i < 2000 && arrived < 2; i++)
+      for (auto& port : two)
+        for (rte_mbuf* got : receive(*port, 1, 1)) {
+          rte_pktmbuf_free(got);
+          arrived++;
+        }
+    // Frames of the third queue are the kernel's.
+    EXPECT_EQ(arrived, 2u);
+    // The program stays as long as one queue does.
+    all.erase(all.begin());
+    EXPECT_EQ(std::system("ip link show other | grep -q prog/xdp"), 0);
+    all.clear();
+    EXPECT_NE(std::system("ip link show other | grep -q prog/xdp"), 0);
   });
 }
 

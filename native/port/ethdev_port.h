@@ -12,10 +12,13 @@ struct rte_mempool;
 namespace weir::port {
 
 struct EthdevConfig {
-  /// DPDK's name of the device: its driver and a number, like "net_memif0".
+  /// DPDK's name of the device: of a virtual one its driver and a number, like "net_memif0", of a
+  /// card its address, like "0000:03:00.0".
   std::string name;
-  /// What its driver is told when it is made ("role=server,socket=/run/a.sock").
+  /// What the driver of a virtual device is told when it is made
+  /// ("role=server,socket=/run/a.sock").
   std::string arguments;
+  bool is_card = false;
   /// Descriptors of each ring; a driver may have fewer.
   uint16_t descriptors = 2048;
   uint16_t mtu_bytes = 1500;
@@ -23,11 +26,12 @@ struct EthdevConfig {
   bool offload = true;
 };
 
-/// One queue of a virtual device that a DPDK driver moves the frames of: memif, af_packet. Has no
+/// One queue of a device that a DPDK driver moves the frames of: memif, af_packet, a card. Has no
 /// interrupt: a worker without work naps.
 class EthdevPort final : public Port {
  public:
-  /// Makes the device with one queue for each of `pools`, which its received frames are taken from,
+  /// Makes the device with one queue for each of `pools`, or as many as it has; received frames are
+  /// taken from those,
   /// and starts it. The ports of one device may be used by a thread each. Nothing and `error` (what
   /// failed, why, what to do) when that is not possible.
   static std::vector<std::unique_ptr<EthdevPort>> open(const EthdevConfig& config,
@@ -41,8 +45,7 @@ class EthdevPort final : public Port {
   std::array<uint8_t, 6> link_address() const override;
   uint16_t mtu_bytes() const override;
   bool is_up() const override;
-  /// memif to and from shared rings, af_packet to and from the socket's.
-  bool copies() const override { return true; }
+  bool copies() const override;
   bool completes_checksums() const override;
   uint32_t large_send_bytes() const override;
 

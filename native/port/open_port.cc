@@ -2,6 +2,7 @@
 
 #include <net/if.h>
 #include <rte_log.h>
+#include <rte_pci.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -62,10 +63,10 @@ Ports open_tap(const PortConfig& config, std::span<const QueueResources> queues,
 Ports open_af_xdp(const PortConfig& config, std::span<const QueueResources> queues,
                   std::string& error) {
   Ports ports;
-  if (auto port = AfXdpPort::open({.interface = config.device,
-                                   .mtu_bytes = config.mtu_bytes,
-                                   .link_address = config.link_address},
-                                  error))
+  for (auto& port : AfXdpPort::open({.interface = config.device,
+                    .mtu_bytes = config.mtu_bytes,
+                    .link_address = config.link_address},
+                                    static_cast<uint32_t>(queues.size()), error))
     ports.push_back(std::move(port));
   return ports;
 }
@@ -125,13 +126,33 @@ Ports open_memif(const PortConfig& config, std::span<const QueueResources> queue
                      queues, error);
 }
 
+/// A card by its address; one that is none is taken for a virtual device.
+Ports open_pci(const PortConfig& config, std::span<const QueueResources> queues,
+               std::string& error) {
+  const size_t comma = config.device.find(',');
+  const std::string name = config.device.substr(0, comma);
+  return open_ethdev(
+      {.name = name,
+       .arguments = comma == std::string::npos ? std::string() : config.device.substr(comma + 1),
+       .is_card = is_card_address(name),
+       .mtu_bytes = config.mtu_bytes,
+       .offload = config.offload},
+      queues, error);
+}
+
 }  // namespace
+
+bool is_card_address(std::string_view device) {
+  rte_pci_addr address;
+  return rte_pci_addr_parse(std::string(device).c_str(), &address) == 0;
+}
 
 std::optional<Driver> driver_of(std::string_view name) {
   constexpr std::pair<std::string_view, Driver> kDrivers[] = {{"tap", Driver::tap},
                                                               {"memif", Driver::memif},
                                                               {"af_xdp", Driver::af_xdp},
-                                                              {"af_packet", Driver::af_packet}};
+                                                              {"af_packet", Driver::af_packet},
+                                                              {"pci", Driver::pci}};
   for (const auto& [each, driver] : kDrivers)
     if (each == name) return driver;
   return {};
@@ -143,9 +164,10 @@ uint32_t max_queues(Driver driver) {
   switch (driver) {
     case Driver::tap:
     case Driver::af_packet:
+    case Driver::af_xdp:
+    case Driver::pci:
       return 64;
     case Driver::memif:
-    case Driver::af_xdp:
       return 1;
   }
   return 1;
@@ -174,6 +196,8 @@ std::vector<std::unique_ptr<Port>> open_port(const PortConfig& config,
            .mtu_bytes = config.mtu_bytes,
            .offload = config.offload},
           queues, error);
+    case Driver::pci:
+      return open_pci(config, queues, error);
   }
   return {};
 }

@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/counters.h"
@@ -14,13 +15,14 @@ struct rte_mempool;
 
 namespace weir::port {
 
-enum class Driver { tap, memif, af_xdp, af_packet };
+enum class Driver { tap, memif, af_xdp, af_packet, pci };
 
 /// What port to open; docs/ports.md says what each driver is for.
 struct PortConfig {
   Driver driver = Driver::tap;
   /// tap: name of the interface. memif: path of the socket. af_xdp, af_packet: an interface that
-  /// exists.
+  /// exists. pci: a card's address, or a virtual device of DPDK's with what its driver is told,
+  /// like "net_af_packet0,iface=eth1".
   std::string device = "weir%d";
   /// Our link address; without one, the device's own or a random one.
   std::optional<std::array<uint8_t, 6>> link_address = {};
@@ -34,6 +36,9 @@ struct PortConfig {
 /// The driver of this name, as host.toml has it; nothing if there is none.
 std::optional<Driver> driver_of(std::string_view name);
 
+/// Whether this is the address of a card, like "0000:03:00.0".
+bool is_card_address(std::string_view device);
+
 /// What a queue is given: where its received frames are taken from, and whose counters its drops
 /// are in.
 struct QueueResources {
@@ -45,10 +50,11 @@ struct QueueResources {
 bool receives_into_given_buffers(Driver driver);
 
 /// How many queues a port of this driver can have. memif: DPDK's driver cannot tell when the other
-/// side has fewer. af_xdp: one socket is bound to the first queue of the interface.
+/// side has fewer.
 uint32_t max_queues(Driver driver);
 
-/// Opens a port with a queue for each of `queues`, at most max_queues of them. Nothing and `error`
+/// Opens a port with a queue for each of `queues`, at most max_queues of them; fewer where the
+/// device has fewer. Nothing and `error`
 /// (what failed, why, what to do) when that is not possible.
 std::vector<std::unique_ptr<Port>> open_port(const PortConfig& config,
                                              std::span<const QueueResources> queues,

@@ -24,7 +24,7 @@ inline constexpr uint32_t kEvents = 0x00210000;
 inline constexpr uint32_t kEventCapacity = 4096;
 /// Received bytes lie between here and the end of the window.
 inline constexpr uint32_t kPackets = 0x00240000;
-/// Received payloads start at a multiple of this.
+/// Payloads that were copied into the window start at a multiple of this; on a tenant's own queue they lie as they came.
 inline constexpr uint32_t kPacketGranuleBytes = 64;
 /// The window is mapped, held and given back in chunks of this size.
 inline constexpr uint32_t kPacketChunkBytes = 0x00010000;

@@ -1,3 +1,5 @@
+// Pools whose buffers lie in given memory (rte_pktmbuf_pool_create_extbuf).
+#define ALLOW_EXPERIMENTAL_API
 #include "sandbox/frame_window.h"
 
 #include <rte_errno.h>

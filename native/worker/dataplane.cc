@@ -53,7 +53,10 @@ std::unique_ptr<Dataplane> Dataplane::start(const DataplaneConfig& config, std::
   // Installs the second net before any other library of this process can be faulted in.
   self->engine_ = sandbox::Engine::create(error);
   if (!self->engine_ || !self->map_counters(config.counters_path, workers, error)) return nullptr;
-  error = start_eal({.memory_mib = kMemoryOfWorkerMib * workers});
+  const bool is_card =
+      config.port.driver == port::Driver::pci && port::is_card_address(config.port.device);
+  error = start_eal({.memory_mib = kMemoryOfWorkerMib * workers,
+                     .card = is_card ? config.port.device : std::string()});
   if (!error.empty() || !self->make_seats(config, error) || !self->open_ports(config, error) ||
       !self->make_workers(config, error))
     return nullptr;

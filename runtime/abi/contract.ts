@@ -53,7 +53,11 @@ export const constants: readonly Constant[] = [
   { name: "events", value: RX_WINDOW + 64 * KIB, doc: "The first event record of a call is here." },
   { name: "event_capacity", value: 4096, doc: "At most this many event records are shown in one call." },
   { name: "packets", value: RX_WINDOW + 256 * KIB, doc: "Received bytes lie between here and the end of the window." },
-  { name: "packet_granule_bytes", value: 64, doc: "Received payloads start at a multiple of this." },
+  {
+    name: "packet_granule_bytes",
+    value: 64,
+    doc: "Payloads that were copied into the window start at a multiple of this; on a tenant's own queue they lie as they came.",
+  },
   {
     name: "packet_chunk_bytes",
     value: 64 * KIB,

@@ -31,7 +31,7 @@ interface Options {
   readonly debug?: boolean;
 }
 
-const PORTS = "tap:NAME, memif:SOCKET, af_xdp:NAME or af_packet:NAME";
+const PORTS = "tap:NAME, memif:SOCKET, af_xdp:NAME, af_packet:NAME or pci:ADDRESS";
 const DEFAULT_ADDRESSES = ["10.44.0.2/24"];
 const append = (value: string, before: readonly string[]): string[] => [...before, value];
 

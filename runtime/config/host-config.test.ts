@@ -98,11 +98,11 @@ ceilings.memory_mib = 256
     ],
     [
       "what comes later",
-      '[workers]\ncores = [2, 2]\ncount = 3\n[[port]]\ndriver = "pci"\naddresses = ["10.0.0.2/8"]\n[[port]]\n[ceilings]\ncpu_percent = 5\n[[tenant]]\nname = "acme"\nlisten = ["lan http *.acme.example"]\nceilings.tx_mbit_s = 5',
+      '[workers]\ncores = [2, 2]\ncount = 3\n[[port]]\ndriver = "ring"\naddresses = ["10.0.0.2/8"]\n[[port]]\n[ceilings]\ncpu_percent = 5\n[[tenant]]\nname = "acme"\nlisten = ["lan http *.acme.example"]\nceilings.tx_mbit_s = 5',
       [
         "host.toml:2:13: core 2 is there twice",
         "host.toml:3:9: 3 workers do not fit 2 cores (leave count out, or cores)",
-        'host.toml:5:10: "driver" = "pci" is not there yet (there are tap, memif, af_xdp and af_packet)',
+        'host.toml:5:10: "driver" = "ring" is not there yet (there are tap, memif, af_xdp, af_packet and pci)',
         "host.toml:7:3: several ports are not there yet (keep one)",
         'host.toml:9:1: "cpu_percent" is not there yet (ceilings.poll_us bounds the time of one call)',
         'host.toml:12:11: the host name in "lan http *.acme.example" is not there yet (grant the whole port: "lan http 80")',

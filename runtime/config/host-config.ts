@@ -125,6 +125,11 @@ const DRIVERS = {
   },
   af_xdp: INTERFACE,
   af_packet: INTERFACE,
+  pci: {
+    pattern: /^([0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]|net_[a-z0-9_]{1,40}(,[^\0\s]{1,200})?)$/,
+    problem:
+      'must be the address of a card like "0000:03:00.0", or a virtual device of DPDK\'s like "net_af_packet0,iface=eth1"',
+  },
 } as const;
 export type Driver = keyof typeof DRIVERS;
 
@@ -138,7 +143,9 @@ const port = z
     device: z
       .string()
       .default("weir0")
-      .describe("tap, af_xdp and af_packet: the interface's name. memif: the path of the socket."),
+      .describe(
+        "tap, af_xdp and af_packet: the interface's name. memif: the path of the socket. pci: the address of a card.",
+      ),
     tenant: labelSchema
       .optional()
       .describe(
@@ -363,8 +370,8 @@ const CPU_HINT = "ceilings.poll_us bounds the time of one call";
 const LATER: readonly Later[] = [
   {
     path: ["port", "*", "driver"],
-    values: ["ring", "pci"],
-    hint: "there are tap, memif, af_xdp and af_packet",
+    values: ["ring"],
+    hint: "there are tap, memif, af_xdp, af_packet and pci",
   },
   { path: ["ceilings", "cpu_percent"], hint: CPU_HINT },
   { path: ["ceilings", "tx_mbit_s"], hint: "remove the line" },

@@ -10,12 +10,17 @@ const GTEST = "/usr/include/gtest/gtest.h";
 /** C++ with templates wants this much memory per compiler; fewer jobs than cores where memory is short. */
 const ADVICE = "Errors in your own change? Otherwise remove native/build and run the same command again.";
 
-/** Sources of native/ without the engine's crate and without build folders. */
+/** The load generator, which is built with native/ and stands with the figures. */
+const LOAD_FOLDER = join(ROOT, "bench", "load");
+
+/** Sources of native/ without the engine's crate and without build folders, and those of the load generator. */
 export function nativeSources() {
-  return filesBelow(
-    NATIVE_FOLDER,
-    (name) => /\.(cc|h|c|def|in|cmake)$/.test(name) || name === "CMakeLists.txt",
-    (folder) => folder.startsWith("build") || folder === "wasmtime",
+  return [NATIVE_FOLDER, LOAD_FOLDER].flatMap((from) =>
+    filesBelow(
+      from,
+      (name) => /\.(cc|h|c|def|in|cmake)$/.test(name) || name === "CMakeLists.txt",
+      (folder) => folder.startsWith("build") || folder === "wasmtime",
+    ),
   );
 }
 
