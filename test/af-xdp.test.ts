@@ -56,6 +56,13 @@ test("ping, a megabyte of TCP, and many requests; the program goes with the proc
   expect(second.stderr).toContain("cannot open the interface xdp0 by AF_XDP");
   // Killed, it leaves nothing behind either.
   await hello.stop("SIGKILL");
+
+  const memcached = await run("memcached");
+  const load = ["-T", "2", "-c", "16", "-x", "20000", "-v", "1.0"];
+  const report = await namespace().mustExecute(["memcaslap", "-s", `${ADDRESS}:11211`, ...load]);
+  expect(report).toMatch(/^get_misses: 0$/m);
+  expect(report).toMatch(/^verify_failed: 0$/m);
+  await memcached.stop("SIGTERM");
 });
 
 test("what is wrong is said", async () => {
