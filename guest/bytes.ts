@@ -3,6 +3,7 @@ import { Connection } from "./connection";
 import { findByte } from "./memory";
 import { linkFromYoung, newHere, scratch } from "rt/heap";
 import { decodeUtf8, equalsAscii } from "./text";
+import { takeForGood } from "./transmit";
 
 /** Plain memory of the handler, or a part of other bytes. */
 export const OWN: u8 = 0;
@@ -104,6 +105,17 @@ export class Bytes {
     const buffer = scratch(this.length);
     memory.copy(buffer, this.address, this.length);
     return ownBytes(buffer, this.length);
+  }
+
+  /**
+   * A copy that is sent without being copied again, however often: pages, pictures, answers that are known at the start. It
+   * stays as long as the instance lives; all of them together may have 1.5 MiB, and what is beyond is an ordinary copy.
+   */
+  fix(): Bytes {
+    const to = takeForGood(this.length);
+    if (!to) return this.copy();
+    memory.copy(to, this.address, this.length);
+    return new Bytes(to, this.length);
   }
 
   /** Holds received bytes beyond onData. Until they are released the peer can send only so much more. */

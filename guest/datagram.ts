@@ -1,11 +1,12 @@
 /** Datagrams: dispatch of received ones, and building others. */
-import { CommandKind, EventRecord, TX_BUFFERS, TX_BUFFERS_BYTES } from "./abi";
+import { CommandKind, EventRecord } from "./abi";
 import { formatAddress } from "./address";
 import { Bytes } from "./bytes";
 import { command, roomForHandler } from "./commands";
 import { error } from "./log";
 import { scratch } from "rt/heap";
 import { utf8Bytes, writeUtf8 } from "./text";
+import { takeForBatch } from "./transmit";
 
 /** The longest datagram that fits IPv4 (RFC 791 section 3.1, RFC 768). */
 const DATAGRAM_BYTES: u32 = 65_507;
@@ -116,8 +117,6 @@ export class Packet {
   }
 }
 
-/** Bytes of the transmit buffers that this poll has used. The host copies datagrams when the poll is over. */
-let used: u32 = 0;
 let handlers: Array<((datagram: Datagram) => void) | null> = [];
 
 export function setDatagramHandler(listen: u32, handler: (datagram: Datagram) => void): void {
@@ -125,17 +124,11 @@ export function setDatagramHandler(listen: u32, handler: (datagram: Datagram) =>
   handlers[listen] = handler;
 }
 
-// @ts-ignore: decorator
-@inline export function beginDatagrams(): void { used = 0; }
-
-/** A packet of at most `capacity` bytes, valid until the handler's batch is over. */
+/** A packet of at most `capacity` bytes, valid until the handler's batch is over: then the host copies it. */
 export function newPacket(capacity: i32): Packet {
   const bytes = <u32>max(0, min(capacity, <i32>DATAGRAM_BYTES));
-  const taken = (bytes + 15) & ~15;
-  if (used + taken > TX_BUFFERS_BYTES) return new Packet(scratch(bytes), bytes);
-  const address = TX_BUFFERS + used;
-  used += taken;
-  return new Packet(address, bytes);
+  const address = takeForBatch(bytes);
+  return new Packet(address ? address : scratch(bytes), bytes);
 }
 
 /** Hands a datagram to the handler of its port. */

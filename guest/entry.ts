@@ -9,9 +9,10 @@ import {
 import { batchIsFinished, nextBatch } from "./batch";
 import { beginCommands, commandCount, nearlyFull } from "./commands";
 import { beginConnections, dispatch, endConnections, openedFull } from "./connection";
-import { beginDatagrams, dispatchDatagram } from "./datagram";
+import { dispatchDatagram } from "./datagram";
 import { beginBatch, batchIsLarge } from "rt/heap";
 import { runTimers, timerFired, writeDeadline } from "./scheduler";
+import { beginTransmit } from "./transmit";
 
 export const weir_abi: i32 = ABI_VERSION;
 
@@ -20,7 +21,7 @@ export function weir_poll(events: i32): i64 {
   beginBatch();
   nextBatch();
   beginCommands();
-  beginDatagrams();
+  beginTransmit();
   beginConnections();
   let consumed = 0;
   // What is not consumed comes again: that is how a full command area or a hungry handler slows its peers down.

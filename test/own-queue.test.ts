@@ -1,6 +1,7 @@
 /** A port that belongs to one tenant alone: what comes in is received into its apps' windows. */
+import { join } from "node:path";
 import { expect, test } from "vitest";
-import { example } from "./support/clone.js";
+import { CLONE, example } from "./support/clone.js";
 import { KERNEL_ADDRESS, TestHost } from "./support/host.js";
 import { peer, startPeer } from "./support/peers.js";
 import { atEnd, shared } from "./support/scope.js";
@@ -68,4 +69,30 @@ test("several workers, packets longer than a frame, and both at once", async () 
   const stats = await statsOf(large);
   expect(stats.counter("kept_rx_bytes")).toBeGreaterThan(1_000_000);
   expect(stats.app("echo").failures).toBe(0);
+});
+
+test("bytes that are fixed are served without a copy", async () => {
+  await host().deploy(join(CLONE, "test", "apps", "fixed"), "acme");
+  const sent = async () => (await statsOf(host())).counter("referenced_tx_bytes");
+  const before = await sent();
+  const { stdout } = await host().execute([
+    "curl",
+    "-sS",
+    "--max-time",
+    "20",
+    "http://10.44.0.2/",
+    "http://10.44.0.2/",
+  ]);
+  expect(stdout).toBe("0123456789".repeat(2_000));
+  expect((await sent()) - before).toBe(20_000);
+  for (const [index, isFixed] of [
+    [0, true],
+    [100, true],
+    [199, false],
+  ] as const) {
+    const earlier = await sent();
+    const script = `(printf '${index}'; sleep 1) | nc -q 1 10.44.0.2 7001 | wc -c`;
+    expect((await host().execute(["sh", "-c", script])).stdout.trim()).toBe("10000");
+    expect((await sent()) - earlier).toBe(isFixed ? 10_000 : 0);
+  }
 });

@@ -71,6 +71,14 @@ test("segments whose ports can only be seen when their fragments are together", 
   expect(Math.max(...steered)).toBeGreaterThan(10);
 });
 
+test("a core that is not there is named", async () => {
+  const namespace = await TestNamespace.create();
+  const cores = ["--cores", "0,1000"];
+  const { code, stderr } = await namespace.execute(weirCommand("run", example("echo"), "--port", "tap:w0", ...cores));
+  expect(code).toBe(1);
+  expect(stderr).toContain("there is no core 1000 that this process may use");
+});
+
 test("an app goes from all workers, and comes back", async () => {
   await host().weir("rm", "echo");
   expect((await host().execute(["nc", "-z", "-w", "1", WEIR_ADDRESS, "7"])).code).not.toBe(0);

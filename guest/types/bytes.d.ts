@@ -30,6 +30,8 @@ export declare class Bytes {
   toString(): string;
   /** A copy in the handler's own memory. */
   copy(): Bytes;
+  /** A copy that is sent without being copied again, as long as the instance lives; 1.5 MiB in all, beyond that an ordinary copy. */
+  fix(): Bytes;
   /** Holds received bytes beyond onData. Until they are released the peer can send only so much more. */
   keep(): void;
   /** Gives received bytes back, and promises never to ask for them again. The view is empty from now on. */

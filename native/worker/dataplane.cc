@@ -1,6 +1,7 @@
 #include "worker/dataplane.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -20,6 +21,19 @@ namespace {
 constexpr size_t kWordsOfWorker = kCounterCount + size_t{kMaxApps} * sandbox::kAppCounterCount;
 /// Packet buffers of one worker take less.
 constexpr uint32_t kMemoryOfWorkerMib = 256;
+
+/// What is wrong with the cores, or nothing.
+std::string check_cores(const std::vector<int>& cores) {
+  if (cores.empty() || cores.size() > kMaxWorkers)
+    return "a dataplane has 1 to " + std::to_string(kMaxWorkers) + " workers";
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return {};
+  for (const int core : cores)
+    if (core >= 0 && (core >= CPU_SETSIZE || !CPU_ISSET(core, &allowed)))
+      return "there is no core " + std::to_string(core) +
+             " that this process may use (nproc and taskset -p tell which there are)";
+  return {};
+}
 
 }  // namespace
 
@@ -45,10 +59,8 @@ uint64_t* Dataplane::app_counters(const Seat& seat, uint32_t app_id) {
 
 std::unique_ptr<Dataplane> Dataplane::start(const DataplaneConfig& config, std::string& error) {
   const auto workers = static_cast<uint32_t>(config.cores.size());
-  if (workers == 0 || workers > kMaxWorkers) {
-    error = "a dataplane has 1 to " + std::to_string(kMaxWorkers) + " workers";
-    return nullptr;
-  }
+  error = check_cores(config.cores);
+  if (!error.empty()) return nullptr;
   std::unique_ptr<Dataplane> self(new Dataplane());
   // Installs the second net before any other library of this process can be faulted in.
   self->engine_ = sandbox::Engine::create(error);

@@ -1,6 +1,7 @@
 #include "worker/steering.h"
 
 #include <rte_mbuf.h>
+#include <rte_mempool.h>
 #include <rte_prefetch.h>
 #include <rte_ring.h>
 #include <sys/eventfd.h>
@@ -19,6 +20,8 @@ namespace {
 /// The worker that speaks for our addresses.
 constexpr uint32_t kSpeaker = 0;
 constexpr uint32_t kBurst = 64;
+/// Of a worker's buffers others may have this part.
+constexpr uint32_t kLentPart = 4;
 constexpr uint32_t kPrefetchAhead = 4;
 
 rte_ring* make_ring() {
@@ -82,6 +85,8 @@ Steering::Steering(Crossing& crossing, uint32_t index, Counters counters, rte_me
       index_(index),
       counters_(counters),
       frame_pool_(frame_pool),
+      most_lent_(std::clamp(frame_pool->size / kLentPart / (crossing.workers() - 1), 1u,
+                            Crossing::kLaneFrames - 1)),
       lent_inward_(crossing.workers()),
       lent_outward_(crossing.workers()),
       was_given_(crossing.workers()) {}
@@ -94,15 +99,24 @@ void Steering::collect(Lane& lane, uint32_t& lent) {
     if (count == 0) return;
     for (uint32_t i = 0; i < count; i++) rte_pktmbuf_free(static_cast<rte_mbuf*>(buffers[i]));
     lent -= count;
+    lent_ -= count;
   }
 }
 
-/// So many are lent at most that the way back is never full.
+void Steering::collect_all() {
+  for (uint32_t to = 0; to < crossing_.workers() && lent_ != 0; to++) {
+    if (to == index_) continue;
+    collect(crossing_.inward(index_, to), lent_inward_[to]);
+    collect(crossing_.outward(index_, to), lent_outward_[to]);
+  }
+}
+
 bool Steering::push(Lane& lane, uint32_t& lent, rte_mbuf* frame) {
-  collect(lane, lent);
-  if (lent == Crossing::kLaneFrames - 1 || rte_ring_sp_enqueue(lane.frames, frame) != 0)
-    return false;
+  // The way back is as long: it is never full.
+  if (lent >= most_lent_) collect(lane, lent);
+  if (lent >= most_lent_ || rte_ring_sp_enqueue(lane.frames, frame) != 0) return false;
   lent++;
+  lent_++;
   return true;
 }
 
@@ -117,6 +131,7 @@ void Steering::give(uint32_t to, rte_mbuf* frame) {
 }
 
 uint32_t Steering::sort(rte_mbuf** frames, uint32_t count) {
+  if (lent_ != 0) collect_all();
   uint32_t kept = 0;
   for (uint32_t i = 0; i < count; i++) {
     if (i + kPrefetchAhead < count)

@@ -26,7 +26,7 @@ struct Lane {
 /// The lanes between all workers of a dataplane, and which of them has which flows.
 class Crossing {
  public:
-  /// Frames that one worker may have given to another and not got back.
+  /// Places of a ring; one less frame fits.
   static constexpr uint32_t kLaneFrames = 1024;
 
   /// For 2 workers and more. Nothing and `error` when memory is short.
@@ -71,7 +71,8 @@ class Steering final : public net::FlowSteering {
   Steering& operator=(const Steering&) = delete;
 
   /// Keeps the received frames that are this worker's, at the front of `frames`, and returns how
-  /// many. The others go to their workers.
+  /// many. The others go to their workers. Called in every cycle, also without frames: buffers that
+  /// others had come back here.
   uint32_t sort(rte_mbuf** frames, uint32_t count);
   /// Frames of ours that others received, at most `capacity`, copied into our buffers.
   uint32_t take(rte_mbuf** frames, uint32_t capacity) {
@@ -105,6 +106,7 @@ class Steering final : public net::FlowSteering {
   void give(uint32_t to, rte_mbuf* frame);
   bool push(Lane& lane, uint32_t& lent, rte_mbuf* frame);
   void collect(Lane& lane, uint32_t& lent);
+  void collect_all();
   uint32_t take_from(LaneOf lane_of, rte_mbuf** frames, uint32_t capacity);
   void ring_bells();
   bool has_waiting() const;
@@ -113,7 +115,11 @@ class Steering final : public net::FlowSteering {
   const uint32_t index_;
   Counters counters_;
   rte_mempool* frame_pool_;
-  /// Buffers of ours that others have, by worker.
+  /// Buffers that one other worker may have at once, so that all of them together leave enough to
+  /// receive into.
+  const uint32_t most_lent_;
+  /// Buffers of ours that others have, in all and by worker.
+  uint32_t lent_ = 0;
   std::vector<uint32_t> lent_inward_;
   std::vector<uint32_t> lent_outward_;
   /// Who was given something since the bells were rung.

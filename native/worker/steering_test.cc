@@ -115,6 +115,20 @@ TEST_F(SteeringTest, WhatFindsNoRoomIsDroppedAndCounted) {
   EXPECT_EQ(sides_[0][Counter::steered_out], Crossing::kLaneFrames);
 }
 
+TEST_F(SteeringTest, BuffersComeBackWithoutFurtherFrames) {
+  const Bytes theirs = segment(port_of(1));
+  rte_mbuf* frames[200];
+  for (rte_mbuf*& each : frames) each = frame(0, theirs);
+  EXPECT_EQ(sides_[0].steering->sort(frames, 200), 0u);
+  rte_mbuf* taken[64];
+  while (const uint32_t count = sides_[1].steering->take(taken, 64))
+    for (uint32_t i = 0; i < count; i++) rte_pktmbuf_free(taken[i]);
+  EXPECT_EQ(sides_[0].pool->free_count(), 4095u - 200);
+  // A worker that has nothing left to receive into must get them.
+  EXPECT_EQ(sides_[0].steering->sort(nullptr, 0), 0u);
+  EXPECT_EQ(sides_[0].pool->free_count(), 4095u);
+}
+
 TEST_F(SteeringTest, AllHearWhoHasWhichLinkAddress) {
   rte_mbuf* one = frame(0, ethernet(arp(), net::link::kTypeArp));
   EXPECT_EQ(sides_[0].steering->sort(&one, 1), 1u);
