@@ -14,8 +14,8 @@ const PORT = 11211;
 const REAL_ADDRESS = "127.0.0.1";
 const COMPARE = join(CLONE, "test", "support", "memcached-compare.js");
 const BATCHES = 100;
-/** Of one run of memcaslap. */
-const MESSAGES = 50_000;
+/** Of one run of memcaslap: a multiple of its connections, which share them. */
+const MESSAGES = 64_000;
 
 const running = shared(async () => {
   const host = await TestHost.start();
