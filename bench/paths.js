@@ -64,7 +64,7 @@ export async function paths({ quick, only = "", progress }) {
   if (cases.length === 0) throw new Error(`no case of this figure has "${only}" in its name`);
   const measured = await runInside(
     "paths-inner.js",
-    { cases, runs: quick ? 3 : 10 },
+    { cases, runs: quick ? 1 : 10 },
     {
       onLine: progress,
       undisturbed: true,
