@@ -3,13 +3,10 @@
  * such worker each: what workers share would show.
  */
 import { execFile } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { promisify } from "node:util";
-import { buildPrograms, program } from "./namespaces.js";
+import { buildPrograms, flags, program } from "./namespaces.js";
 import { judge, machine, median, noiseOf, summarize } from "./report.js";
-import { buildEcho } from "./ring-echo.js";
+import { withEcho } from "./ring-echo.js";
 
 const CORES = [0, 1];
 const GOAL = 0.95;
@@ -18,17 +15,14 @@ const WINDOW_S = 0.1;
 /** Messages a second of a process with a worker on each of `cores`. */
 async function rateOf(cores, module, windows) {
   const options = { handler: "wasm", module, windows, "window-s": WINDOW_S, cores: cores.join(",") };
-  const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  const { stdout } = await promisify(execFile)(program("echo_bench"), args);
+  const { stdout } = await promisify(execFile)(program("echo_bench"), flags(options));
   return JSON.parse(stdout).perSecond;
 }
 
 /** The figure. */
 export async function cores({ quick, progress }) {
   buildPrograms("echo_bench");
-  const folder = mkdtempSync(join(tmpdir(), "weir-bench-"));
-  try {
-    const module = buildEcho(folder);
+  return await withEcho(async (module) => {
     const rounds = quick ? 7 : 15;
     const rates = { together: [], apart: [], alone: [] };
     for (let round = 0; round < rounds; round++) {
@@ -50,7 +44,5 @@ export async function cores({ quick, progress }) {
       judge("two workers / one", median(rates.together) / median(rates.alone)),
     ];
     return { figure: "cores", machine: machine(), noise: noiseOf(rows), rows, ratios };
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  });
 }

@@ -12,7 +12,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
-import { ip, Namespace, program, startWeir, withoutOffloads } from "./namespaces.js";
+import { flags, ip, Namespace, program, startWeir, withoutOffloads } from "./namespaces.js";
 import { ownSeconds, processorSeconds, processSeconds, threadOn, threadSeconds } from "./processor-time.js";
 
 export const SERVER_CORE = 0;
@@ -32,8 +32,7 @@ const LISTENING_POLL_MS = 50;
 /** Runs the load generator; `onWindow` is called with each window as it ends. */
 async function load(port, network, options, onWindow) {
   const all = { port, server: serverIn(network), clients: clientsIn(network), core: LOAD_CORE, ...options };
-  const args = Object.entries(all).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  const child = spawn(program("weir_load"), args, { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(program("weir_load"), flags(all), { stdio: ["ignore", "pipe", "inherit"] });
   const closed = once(child, "close");
   for await (const line of createInterface({ input: child.stdout })) onWindow(JSON.parse(line));
   const [code] = await closed;
@@ -60,8 +59,7 @@ export async function weirSide(app, { batch = 64, connections = 1_000_000, spinU
   const folder = mkdtempSync(join(tmpdir(), "weir-bench-"));
   const port = `memif:${join(folder, "memif.sock")}`;
   const options = { cores: SERVER_CORE, batch, connections, ...(spinUs !== null && { "spin-us": spinUs }) };
-  const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  const control = await startWeir(app, port, `${serverIn(FIRST_NETWORK)}/16`, ...args);
+  const control = await startWeir(app, port, `${serverIn(FIRST_NETWORK)}/16`, ...flags(options));
   const { pid } = (await ask(control.socket, "/v1/stats")).dataplane;
   const worker = threadOn(pid, SERVER_CORE);
   return {

@@ -12,6 +12,9 @@ const ATTEMPT_MS = 100;
 /** A program of the native benchmarks. */
 export const program = (name) => join(ROOT, "native/build", name);
 
+/** Options of a program as its command line has them: {windows: 5} is --windows 5. */
+export const flags = (options) => Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
+
 /** Builds programs of the native benchmarks. */
 export function buildPrograms(...names) {
   const folder = join(ROOT, "native/build");

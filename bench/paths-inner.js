@@ -5,7 +5,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
-import { ip, Namespace, program, startWeir, withoutOffloads } from "./namespaces.js";
+import { flags, ip, Namespace, program, startWeir, withoutOffloads } from "./namespaces.js";
 
 const WEIR = "10.45.0.2";
 const SERVER = "10.45.0.3";
@@ -53,8 +53,7 @@ async function withLink({ rtt_ms, rate_mbit, loss, queue_bytes, jitter_ms = 0 },
   const delay_ms = rtt_ms / 2;
   const queue = { "queue-bytes": queue_bytes, "queue-packets": 1_000_000 };
   const options = { "rate-mbit": rate_mbit, "delay-ms": delay_ms, "jitter-ms": jitter_ms, loss, seed, ...queue };
-  const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  const link = spawn(program("tap_link"), ["--a", "link0", "--b", "link1", ...args], {
+  const link = spawn(program("tap_link"), ["--a", "link0", "--b", "link1", ...flags(options)], {
     stdio: ["ignore", "ignore", "ignore"],
   });
   // Until both devices have their carrier, and late frames of the run before have been refused.

@@ -3,7 +3,8 @@
  * same instructions each time. The smoke figure and a guard of `npm test` count them.
  */
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { program, ROOT } from "./namespaces.js";
 
@@ -12,12 +13,17 @@ const CONNECTIONS = 64;
 /** Left of this is the run's own start: the difference of two runs counts messages alone. */
 const COUNTED_MESSAGES = [20_000, 60_000];
 
-/** Compiles the handler of examples/echo into `folder`; returns the module's path. */
-export function buildEcho(folder) {
-  const module = join(folder, "echo.wasm");
-  const weir = join(ROOT, "runtime/bin/weir.js");
-  execFileSync(process.execPath, [weir, "build", join(ROOT, "examples/echo"), "-o", module]);
-  return module;
+/** Compiles the handler of examples/echo into a folder for a while; returns what `use(module, folder)` does. */
+export async function withEcho(use) {
+  const folder = mkdtempSync(join(tmpdir(), "weir-bench-"));
+  try {
+    const module = join(folder, "echo.wasm");
+    const weir = join(ROOT, "runtime/bin/weir.js");
+    execFileSync(process.execPath, [weir, "build", join(ROOT, "examples/echo"), "-o", module]);
+    return await use(module, folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 /** One run with a native or a Wasm handler and so many frames in a batch; what echo_bench prints. */

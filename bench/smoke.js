@@ -3,12 +3,9 @@
  * batches of 1, 16 and 64 (time by the clock, instructions by callgrind); and a kernel client over TAP, beside a Linux
  * epoll server over veth.
  */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { buildPrograms, runInside } from "./namespaces.js";
 import { judge, machine, median, noiseOf, summarize } from "./report.js";
-import { buildEcho, countsPerMessage, echo } from "./ring-echo.js";
+import { countsPerMessage, echo, withEcho } from "./ring-echo.js";
 
 const BATCHES = [1, 16, 64];
 
@@ -16,9 +13,7 @@ const BATCHES = [1, 16, 64];
 export async function smoke({ quick, progress }) {
   progress("building the benchmark programs");
   buildPrograms("echo_bench", "kernel_bench");
-  const folder = mkdtempSync(join(tmpdir(), "weir-bench-"));
-  try {
-    const module = buildEcho(folder);
+  return await withEcho(async (module, folder) => {
     const rows = [];
     const ratios = [];
     const rounds = quick ? 3 : 7;
@@ -68,7 +63,5 @@ export async function smoke({ quick, progress }) {
     const value = of("weir over TAP") / of("Linux epoll over veth");
     ratios.push(judge("kernel client: weir over TAP / Linux epoll", value));
     return { figure: "smoke", machine: machine(), noise: noiseOf(rows), rows, ratios };
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  });
 }

@@ -2,12 +2,9 @@
  * Where a message's time goes: cycles by stage of a worker under load over memif; instructions, atomic ones among them,
  * and lines that were not in the caches, by callgrind over a ring, with a native and a Wasm handler.
  */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { buildPrograms, runInside } from "./namespaces.js";
 import { judge, machine, noiseOf, summarize } from "./report.js";
-import { buildEcho, countsPerMessage } from "./ring-echo.js";
+import { countsPerMessage, withEcho } from "./ring-echo.js";
 
 const BATCH = 64;
 /** Few whose lines stay in the caches, and many. */
@@ -39,9 +36,7 @@ export async function split({ quick, progress }) {
   const user = ofApp.reduce((sum, row) => sum + row.median, 0) / cycles;
   ratios.push(judge(`cycles of all stages / ${CYCLES_OF_IX} of IX (quoted)`, cycles / CYCLES_OF_IX));
   ratios.push(judge(`share of the guest, beside ${USER_SHARE_OF_IX} of IX (quoted)`, user));
-  const folder = mkdtempSync(join(tmpdir(), "weir-bench-"));
-  try {
-    const module = buildEcho(folder);
+  await withEcho((module, folder) => {
     for (const connections of CONNECTIONS) {
       for (const handler of ["native", "wasm"]) {
         progress(`${handler}, ${connections} connections: counting`);
@@ -57,8 +52,6 @@ export async function split({ quick, progress }) {
         rows.push(summarize(of, "lines not in 512 KiB/message", [counts.DLmr + counts.DLmw]));
       }
     }
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  });
   return { figure: "split", machine: machine(), noise: noiseOf(rows), rows, ratios };
 }

@@ -1,10 +1,7 @@
 /** The price of WebAssembly: the same echo over a ring by a Wasm handler and by a native one, called directly. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { buildPrograms } from "./namespaces.js";
 import { judge, machine, median, noiseOf, summarize } from "./report.js";
-import { buildEcho, echo } from "./ring-echo.js";
+import { echo, withEcho } from "./ring-echo.js";
 
 const BATCHES = [1, 2, 4, 8, 16, 32, 64, 128];
 /** Of the native handler's time, from this batch on, and with one frame at a time. */
@@ -20,9 +17,7 @@ function goalOf(batch) {
 /** The figure. */
 export async function tax({ quick, progress }) {
   buildPrograms("echo_bench");
-  const folder = mkdtempSync(join(tmpdir(), "weir-bench-"));
-  try {
-    const module = buildEcho(folder);
+  return await withEcho(async (module) => {
     const rows = [];
     const ratios = [];
     for (const batch of BATCHES) {
@@ -38,7 +33,5 @@ export async function tax({ quick, progress }) {
       ratios.push(judge(`B=${batch}: more time with Wasm`, more, { atMost: goalOf(batch) }));
     }
     return { figure: "tax", machine: machine(), noise: noiseOf(rows), rows, ratios };
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  });
 }

@@ -2,6 +2,7 @@
 #include <array>
 #include <cstdint>
 
+#include "base/multiply_fold.h"
 #include "net/address.h"
 
 struct rte_mbuf;
@@ -22,18 +23,14 @@ class FlowGroups {
   }
 
   uint32_t group_of(const Endpoint& a, const Endpoint& b) const {
-    return static_cast<uint32_t>(mix(hash(a) + hash(b), keys_[1]) % kGroups);
+    return static_cast<uint32_t>(multiply_fold(hash(a) + hash(b), keys_[1]) % kGroups);
   }
   uint32_t owner_of(const Endpoint& a, const Endpoint& b) const { return owners_[group_of(a, b)]; }
 
  private:
-  static uint64_t mix(uint64_t a, uint64_t b) {
-    const unsigned __int128 product = static_cast<unsigned __int128>(a) * b;
-    return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
-  }
   uint64_t hash(const Endpoint& end) const {
-    return mix(end.address.low_word() ^ keys_[0],
-               end.address.high_word() ^ uint64_t{end.port} << 16 ^ keys_[1]);
+    return multiply_fold(end.address.low_word() ^ keys_[0],
+                         end.address.high_word() ^ uint64_t{end.port} << 16 ^ keys_[1]);
   }
 
   uint64_t keys_[2];

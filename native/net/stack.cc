@@ -238,7 +238,6 @@ struct Stack::Layers final : icmp::ErrorListener,
     add(name_servers);
     add(dhcp.name_servers());
     add(routers.name_servers());
-    add({told_servers.data(), told_server_count});
     return count;
   }
 
@@ -308,9 +307,6 @@ struct Stack::Layers final : icmp::ErrorListener,
   bool is_link_up;
   /// Of routers, that were listened to.
   uint32_t advertisements = 0;
-  /// Name servers by take_link_state.
-  std::array<Address, kMaxServers> told_servers{};
-  uint32_t told_server_count = 0;
   /// What of the present batch is TCP's.
   std::array<ip::Received, kBatch> segments;
 };
@@ -346,9 +342,8 @@ void Stack::take_link_state(const LinkState& state) {
   layers.ip_output.set_mtu_v6(state.mtu_v6_bytes);
   layers.ip_output.set_hop_limit_v6(state.hop_limit_v6);
   // Those of the configuration are among them.
-  layers.name_servers.clear();
-  layers.told_servers = state.name_servers;
-  layers.told_server_count = state.name_server_count;
+  layers.name_servers.assign(state.name_servers.begin(),
+                             state.name_servers.begin() + state.name_server_count);
 }
 
 void Stack::input(rte_mbuf** frames, uint32_t count) {

@@ -3,46 +3,17 @@
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
-#include <bit>
-
 namespace weir::port {
 
-struct RingPort::Ring {
-  explicit Ring(rte_ring* memory) : ring(memory) {}
-  ~Ring() {
-    void* frame = nullptr;
-    while (rte_ring_sc_dequeue(ring, &frame) == 0) rte_pktmbuf_free(static_cast<rte_mbuf*>(frame));
-    std::free(ring);
-  }
-  Ring(const Ring&) = delete;
-  Ring& operator=(const Ring&) = delete;
-
-  static std::shared_ptr<Ring> make(uint32_t capacity) {
-    const uint32_t slots = std::bit_ceil(capacity + 1);
-    const ssize_t bytes = rte_ring_get_memsize(slots);
-    if (bytes < 0) return nullptr;
-    void* memory = std::aligned_alloc(RTE_CACHE_LINE_SIZE, static_cast<size_t>(bytes));
-    if (memory == nullptr) return nullptr;
-    auto* ring = static_cast<rte_ring*>(memory);
-    if (rte_ring_init(ring, "weir", slots, RING_F_SP_ENQ | RING_F_SC_DEQ) != 0) {
-      std::free(memory);
-      return nullptr;
-    }
-    return std::make_shared<Ring>(ring);
-  }
-
-  rte_ring* ring;
-};
-
 RingPort::Pair RingPort::make_pair(uint32_t capacity, uint16_t mtu_bytes) {
-  auto forth = Ring::make(capacity);
-  auto back = Ring::make(capacity);
+  const std::shared_ptr<FrameRing> forth = FrameRing::make(capacity);
+  const std::shared_ptr<FrameRing> back = FrameRing::make(capacity);
   if (forth == nullptr || back == nullptr) return {};
   return {std::unique_ptr<RingPort>(new RingPort(back, forth, 1, mtu_bytes)),
           std::unique_ptr<RingPort>(new RingPort(forth, back, 2, mtu_bytes))};
 }
 
-RingPort::RingPort(std::shared_ptr<Ring> incoming, std::shared_ptr<Ring> outgoing,
+RingPort::RingPort(std::shared_ptr<FrameRing> incoming, std::shared_ptr<FrameRing> outgoing,
                    uint8_t last_byte, uint16_t mtu_bytes)
     : incoming_(std::move(incoming)),
       outgoing_(std::move(outgoing)),
@@ -52,7 +23,7 @@ RingPort::RingPort(std::shared_ptr<Ring> incoming, std::shared_ptr<Ring> outgoin
 RingPort::~RingPort() = default;
 
 uint32_t RingPort::receive(rte_mbuf** frames, uint32_t capacity) {
-  return rte_ring_sc_dequeue_burst(incoming_->ring, reinterpret_cast<void**>(frames), capacity,
+  return rte_ring_sc_dequeue_burst(incoming_->get(), reinterpret_cast<void**>(frames), capacity,
                                    nullptr);
 }
 
@@ -65,7 +36,7 @@ uint32_t RingPort::transmit(rte_mbuf** frames, uint32_t count) {
     flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
     if (without_checksum) flags |= RTE_MBUF_F_RX_L4_CKSUM_NONE;
   }
-  return rte_ring_sp_enqueue_burst(outgoing_->ring, reinterpret_cast<void* const*>(frames), count,
+  return rte_ring_sp_enqueue_burst(outgoing_->get(), reinterpret_cast<void* const*>(frames), count,
                                    nullptr);
 }
 

@@ -5,9 +5,8 @@
 #include <memory>
 #include <utility>
 
+#include "base/frame_ring.h"
 #include "port/port.h"
-
-struct rte_ring;
 
 namespace weir::port {
 
@@ -34,14 +33,11 @@ class RingPort final : public Port {
   uint16_t mtu_bytes() const override { return mtu_bytes_; }
 
  private:
-  /// A ring in memory of its own; frames that are still in it at the end are freed.
-  struct Ring;
+  RingPort(std::shared_ptr<FrameRing> incoming, std::shared_ptr<FrameRing> outgoing,
+           uint8_t last_byte, uint16_t mtu_bytes);
 
-  RingPort(std::shared_ptr<Ring> incoming, std::shared_ptr<Ring> outgoing, uint8_t last_byte,
-           uint16_t mtu_bytes);
-
-  std::shared_ptr<Ring> incoming_;
-  std::shared_ptr<Ring> outgoing_;
+  std::shared_ptr<FrameRing> incoming_;
+  std::shared_ptr<FrameRing> outgoing_;
   std::array<uint8_t, 6> link_address_;
   uint16_t mtu_bytes_;
 };

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/packet_pool.h"
 #include "sandbox/abi.h"
 #include "sandbox/shared_region.h"
 
@@ -21,8 +22,7 @@ class FrameWindow {
   /// Where guests see it; the chunks of their own windows end there.
   static constexpr uint32_t kAddress = 0x00600000;
   static constexpr uint32_t kBytes = abi::kRxWindow + abi::kRxWindowBytes - kAddress;
-  /// Headroom and 2,048 bytes; see kFrameDataBytes.
-  static constexpr uint32_t kStrideBytes = 2176;
+  static constexpr uint32_t kStrideBytes = RTE_PKTMBUF_HEADROOM + kFrameDataBytes;
   static constexpr uint32_t kBuffers = kBytes / kStrideBytes;
   /// From so many held buffers on payloads are copied: the rest is for receiving, for what comes
   /// out of order and for fragments.

@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 
 #include "net/ip/frame_flow.h"
 
@@ -24,26 +23,6 @@ constexpr uint32_t kBurst = 64;
 constexpr uint32_t kLentPart = 4;
 constexpr uint32_t kPrefetchAhead = 4;
 
-rte_ring* make_ring() {
-  const ssize_t bytes = rte_ring_get_memsize(Crossing::kLaneFrames);
-  // Ends on lines of their own, as the ring's structure is laid out.
-  auto* ring = static_cast<rte_ring*>(
-      std::aligned_alloc(RTE_CACHE_LINE_SIZE, RTE_ALIGN(bytes, RTE_CACHE_LINE_SIZE)));
-  if (ring == nullptr) return nullptr;
-  if (rte_ring_init(ring, "lane", Crossing::kLaneFrames, RING_F_SP_ENQ | RING_F_SC_DEQ) != 0) {
-    std::free(ring);
-    return nullptr;
-  }
-  return ring;
-}
-
-void free_ring(rte_ring* ring) {
-  if (ring == nullptr) return;
-  void* frame;
-  while (rte_ring_sc_dequeue(ring, &frame) == 0) rte_pktmbuf_free(static_cast<rte_mbuf*>(frame));
-  std::free(ring);
-}
-
 }  // namespace
 
 std::unique_ptr<Crossing> Crossing::create(uint32_t workers, uint64_t first_key,
@@ -54,8 +33,8 @@ std::unique_ptr<Crossing> Crossing::create(uint32_t workers, uint64_t first_key,
     for (uint32_t to = 0; to < workers; to++) {
       if (from == to) continue;
       for (Lane* lane : {&crossing->inward(from, to), &crossing->outward(from, to)}) {
-        lane->frames = make_ring();
-        lane->back = make_ring();
+        lane->frames = FrameRing::make(kLaneFrames - 1);
+        lane->back = FrameRing::make(kLaneFrames - 1);
         if (lane->frames == nullptr || lane->back == nullptr) {
           error = "no memory for the lanes between " + std::to_string(workers) + " workers";
           return nullptr;
@@ -72,10 +51,6 @@ std::unique_ptr<Crossing> Crossing::create(uint32_t workers, uint64_t first_key,
 }
 
 Crossing::~Crossing() {
-  for (Lane& lane : lanes_) {
-    free_ring(lane.frames);
-    free_ring(lane.back);
-  }
   for (Bell& bell : bells_)
     if (bell.descriptor >= 0) ::close(bell.descriptor);
 }
@@ -95,7 +70,8 @@ Steering::Steering(Crossing& crossing, uint32_t index, Counters counters, rte_me
 void Steering::collect(Lane& lane, uint32_t& lent) {
   std::array<void*, kBurst> buffers;
   while (lent != 0) {
-    const uint32_t count = rte_ring_sc_dequeue_burst(lane.back, buffers.data(), kBurst, nullptr);
+    const uint32_t count =
+        rte_ring_sc_dequeue_burst(lane.back->get(), buffers.data(), kBurst, nullptr);
     if (count == 0) return;
     for (uint32_t i = 0; i < count; i++) rte_pktmbuf_free(static_cast<rte_mbuf*>(buffers[i]));
     lent -= count;
@@ -114,7 +90,7 @@ void Steering::collect_all() {
 bool Steering::push(Lane& lane, uint32_t& lent, rte_mbuf* frame) {
   // The way back is as long: it is never full.
   if (lent >= most_lent_) collect(lane, lent);
-  if (lent >= most_lent_ || rte_ring_sp_enqueue(lane.frames, frame) != 0) return false;
+  if (lent >= most_lent_ || rte_ring_sp_enqueue(lane.frames->get(), frame) != 0) return false;
   lent++;
   lent_++;
   return true;
@@ -172,7 +148,7 @@ uint32_t Steering::take_from(LaneOf lane_of, rte_mbuf** frames, uint32_t capacit
     if (from == index_) continue;
     Lane& lane = (crossing_.*lane_of)(from, index_);
     std::array<void*, kBurst> lent;
-    const uint32_t count = rte_ring_sc_dequeue_burst(lane.frames, lent.data(),
+    const uint32_t count = rte_ring_sc_dequeue_burst(lane.frames->get(), lent.data(),
                                                      std::min(kBurst, capacity - taken), nullptr);
     for (uint32_t at = 0; at < count; at++) {
       rte_mbuf* copy =
@@ -185,7 +161,7 @@ uint32_t Steering::take_from(LaneOf lane_of, rte_mbuf** frames, uint32_t capacit
       counters_.add(Counter::copied_steered_bytes, copy->pkt_len);
       frames[taken++] = copy;
     }
-    if (count != 0) rte_ring_sp_enqueue_bulk(lane.back, lent.data(), count, nullptr);
+    if (count != 0) rte_ring_sp_enqueue_bulk(lane.back->get(), lent.data(), count, nullptr);
   }
   if (taken != 0) first_++;
   return taken;
@@ -219,8 +195,8 @@ void Steering::ring_bells() {
 bool Steering::has_waiting() const {
   for (uint32_t from = 0; from < crossing_.workers(); from++) {
     if (from == index_) continue;
-    if (rte_ring_empty(crossing_.inward(from, index_).frames) == 0 ||
-        rte_ring_empty(crossing_.outward(from, index_).frames) == 0)
+    if (rte_ring_empty(crossing_.inward(from, index_).frames->get()) == 0 ||
+        rte_ring_empty(crossing_.outward(from, index_).frames->get()) == 0)
       return true;
   }
   return false;

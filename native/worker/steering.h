@@ -7,11 +7,11 @@
 #include <vector>
 
 #include "base/counters.h"
+#include "base/frame_ring.h"
 #include "net/flow_steering.h"
 
 struct rte_mbuf;
 struct rte_mempool;
-struct rte_ring;
 
 namespace weir::worker {
 
@@ -19,8 +19,8 @@ namespace weir::worker {
 /// writer and one reader. The receiver copies: buffers are only ever used by the worker whose pool
 /// they are from.
 struct Lane {
-  rte_ring* frames = nullptr;
-  rte_ring* back = nullptr;
+  std::unique_ptr<FrameRing> frames;
+  std::unique_ptr<FrameRing> back;
 };
 
 /// The lanes between all workers of a dataplane, and which of them has which flows.

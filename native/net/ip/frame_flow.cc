@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <span>
 
+#include "net/dhcp/message.h"
 #include "net/icmp/icmp_header.h"
 #include "net/ip/ipv4_header.h"
 #include "net/ip/ipv6_header.h"
@@ -18,7 +19,6 @@ namespace {
 
 /// Link header with a tag, the longest IPv4 header, an ICMP error's and what it quotes.
 constexpr uint32_t kLookedAtBytes = 192;
-constexpr uint16_t kDhcpClientPort = 68;
 
 using Bytes = std::span<const uint8_t>;
 
@@ -41,7 +41,7 @@ FrameFlow with_transport(FrameFlow flow, uint8_t protocol, Bytes transport, bool
   if (has_ports(protocol) && transport.size() >= 4) {
     flow.source.port = number_at(transport, 0);
     flow.destination.port = number_at(transport, 2);
-    if (is_v4 && protocol == kProtocolUdp && flow.destination.port == kDhcpClientPort)
+    if (is_v4 && protocol == kProtocolUdp && flow.destination.port == dhcp::kClientPort)
       flow.kind = FrameFlow::Kind::speaker;
     return flow;
   }

@@ -1,4 +1,5 @@
 #include "net/link/neighbor_cache.h"
+#include "base/multiply_fold.h"
 
 #include <rte_mbuf.h>
 
@@ -214,9 +215,7 @@ NeighborCache::State NeighborCache::state_of(const Address& neighbor) const {
 uint32_t NeighborCache::bucket_of(const Address& address) const {
   uint64_t halves[2];
   std::memcpy(halves, address.bytes.data(), sizeof halves);
-  const auto product =
-      static_cast<unsigned __int128>(halves[0] ^ hash_key_[0]) * (halves[1] ^ hash_key_[1]);
-  const auto folded = static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
+  const uint64_t folded = multiply_fold(halves[0] ^ hash_key_[0], halves[1] ^ hash_key_[1]);
   return static_cast<uint32_t>(folded ^ folded >> 32) & (buckets_.size() - 1);
 }
 

@@ -2,10 +2,9 @@
  * Instructions of one echoed message over a ring, by callgrind: the same count wherever and whenever it is taken. None of
  * them may be atomic: workers share nothing in a cycle.
  */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { buildEcho, countsPerMessage } from "../../../bench/ring-echo.js";
+import { countsPerMessage, withEcho } from "../../../bench/ring-echo.js";
 import { NATIVE_BUILD, ROOT } from "../paths.js";
 import { ninja } from "../steps/native.js";
 
@@ -19,9 +18,7 @@ export const instructionRunners = [
     async run(context, progress, log) {
       await ninja(context, NATIVE_BUILD, ["echo_bench"], progress, log);
       const bounds = Object.entries(JSON.parse(readFileSync(BOUNDS, "utf8")));
-      const folder = mkdtempSync(join(tmpdir(), "weir-instructions-"));
-      try {
-        const module = buildEcho(folder);
+      return await withEcho(async (module, folder) => {
         const exceeded = [];
         for (const [handler, bound] of bounds) {
           progress.update(handler);
@@ -37,9 +34,7 @@ export const instructionRunners = [
           failed: exceeded.length,
           detail: exceeded.join("\n"),
         };
-      } finally {
-        rmSync(folder, { recursive: true, force: true });
-      }
+      });
     },
   },
 ];
