@@ -1,26 +1,28 @@
 /**
- * One stream as fast as it goes, in both directions: weir with an AssemblyScript sink and source over TAP, beside Linux
- * over veth, both with large packets and checksum offload on.
+ * Streams as fast as they go, in both directions, Gbit for each core-second: weir with an AssemblyScript sink and source
+ * beside Linux over veth, once with large packets and checksum offload (weir over TAP), once with every packet of 1,500
+ * bytes by itself (weir over memif).
  */
 import { buildPrograms, runInside } from "./namespaces.js";
 import { judge, machine, noiseOf, summarize } from "./report.js";
 
-const GOAL = 0.7;
+const GOALS = { "large packets": 0.7, "packets of 1,500 bytes": 2 };
 
 /** The figure. */
 export async function bulk({ quick, progress }) {
-  buildPrograms("stream_bench");
-  const parameters = quick ? { seconds: 1, rounds: 5 } : { seconds: 3, rounds: 10 };
+  buildPrograms("stream_bench", "weir_load");
+  const parameters = { streams: [1, 64], ...(quick ? { seconds: 0.7, rounds: 3 } : { seconds: 2, rounds: 7 }) };
   const measured = await runInside("bulk-inner.js", parameters, { onLine: progress });
   const rows = [];
   const ratios = [];
-  for (const [direction, { weir, linux }] of Object.entries(measured)) {
+  for (const { name, kind, weir, linux } of measured) {
     const [ours, theirs] = [
-      summarize(`${direction}: weir over TAP`, "Gbit/s", weir),
-      summarize(`${direction}: Linux over veth`, "Gbit/s", linux),
+      summarize(`${name}: weir`, "Gbit/core-s", weir),
+      summarize(`${name}: Linux`, "Gbit/core-s", linux),
     ];
-    rows.push(ours, theirs);
-    ratios.push(judge(`${direction}: weir / Linux`, ours.median / theirs.median, { atLeast: GOAL }));
+    rows.push(...[ours, theirs].filter(({ runs }) => runs > 0));
+    if (ours.runs > 0 && theirs.runs > 0)
+      ratios.push(judge(`${name}: weir / Linux`, ours.median / theirs.median, { atLeast: GOALS[kind] }));
   }
   return { figure: "bulk", machine: machine(), noise: noiseOf(rows), rows, ratios };
 }

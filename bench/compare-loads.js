@@ -1,15 +1,16 @@
 /** Figures of the load generator: the same load on weir and on Linux. */
 import { percentileUs } from "./latency.js";
+import { LINK } from "./load-sides.js";
 import { buildPrograms, program, runInside } from "./namespaces.js";
 import { judge, machine, median, noiseOf, summarize } from "./report.js";
 
 /** What a figure may show of a window; `invert`: less is better. */
 export const MEASURES = {
   perCoreSecond: { unit: "messages/core-s", of: (window) => window.perCoreSecond },
-  p50: { unit: "us, p50", of: ({ latencyNs }) => percentileUs(latencyNs, 0.5), invert: true },
-  p90: { unit: "us, p90", of: ({ latencyNs }) => percentileUs(latencyNs, 0.9), invert: true },
+  p50: { unit: "us, p50", of: ({ latencyNs }) => percentileUs(latencyNs, 0.5), invert: true, ofLatency: true },
+  p90: { unit: "us, p90", of: ({ latencyNs }) => percentileUs(latencyNs, 0.9), invert: true, ofLatency: true },
   perSecond: { unit: "messages/s", of: ({ messages, seconds }) => messages / seconds },
-  p99: { unit: "us, p99", of: ({ latencyNs }) => percentileUs(latencyNs, 0.99), invert: true },
+  p99: { unit: "us, p99", of: ({ latencyNs }) => percentileUs(latencyNs, 0.99), invert: true, ofLatency: true },
   usedShare: { unit: "% of a core", of: ({ usedSeconds, seconds }) => (100 * usedSeconds) / seconds, invert: true },
   highestRate: { unit: "messages/s, highest", of: (window) => window.highestRate },
 };
@@ -38,7 +39,7 @@ function ratioTo(side, name, medians, goal, invert) {
 }
 
 /**
- * Runs the cases [{name, options, goal, again, sides, search}] (see load-inner.js) and makes the report: a row for each side of a case and each of
+ * Runs the cases [{name, options, goal, again, sides, search, link}] (see load-inner.js) and makes the report: a row for each side of a case and each of
  * `show`, and how many times better weir's median of the first of `show` is than that of each Linux server, or of the best
  * of them. `spinUs` as weirSide has it.
  */
@@ -47,18 +48,24 @@ export async function compareLoads(figure) {
   if (cases.length === 0) throw new Error("no case of this figure has that in its name");
   progress("building the benchmark programs");
   const { app, linux, programs = [] } = server;
-  buildPrograms("weir_load", ...programs);
-  const parameters = { app, batch, spinUs, linux, cases, rounds };
+  const link = cases.some((each) => each.link !== undefined);
+  buildPrograms("weir_load", ...(link ? ["link_echo"] : []), ...programs);
+  const parameters = { app, batch, spinUs, linux, link, cases, rounds };
   const measured = await runInside("load-inner.js", parameters, { onLine: progress });
   const rows = [];
   const ratios = [];
   const refused = {};
+  const stalled = { messages: 0, excluded: 0 };
   for (const [index, { name, windows: bySide }] of measured.entries()) {
     const medians = {};
     for (const [side, windows] of Object.entries(bySide)) {
       for (const { refused: why } of windows) if (why !== undefined) refused[why] = (refused[why] ?? 0) + 1;
       const good = windows.filter((window) => window.refused === undefined);
       if (good.length === 0) continue;
+      for (const { messages = 0, excluded = 0 } of side === "weir" ? good : []) {
+        stalled.messages += messages;
+        stalled.excluded += excluded;
+      }
       for (const each of show) {
         const row = summarize(`${name}: ${side}`, MEASURES[each].unit, good.map(MEASURES[each].of));
         row.idleShareOfLoad = median(good.map((window) => window.idleShare));
@@ -68,7 +75,7 @@ export async function compareLoads(figure) {
     }
     if (medians.weir === undefined) continue;
     const { invert = false } = MEASURES[show[0]];
-    const others = Object.keys(medians).filter((side) => side !== "weir");
+    const others = Object.keys(medians).filter((side) => side !== "weir" && side !== LINK);
     others.sort((a, b) => (invert ? medians[a] - medians[b] : medians[b] - medians[a]));
     const shown = isAgainstBest ? others.slice(0, 1) : others;
     // A side that reaches nothing is nothing to be a multiple of.
@@ -76,6 +83,8 @@ export async function compareLoads(figure) {
       ratios.push(ratioTo(side, name, medians, cases[index].goal, invert));
   }
   const noise = { ...noiseOf(rows), refusedWindows: refused };
+  const isLatencyShown = show.some((each) => MEASURES[each].ofLatency);
+  if (isLatencyShown && stalled.messages > 0) noise.stalledShare = stalled.excluded / stalled.messages;
   return { figure: figure.figure, machine: machine(), noise, rows, ratios };
 }
 
@@ -90,7 +99,8 @@ export function joinReports(reports) {
   return { ...reports[0], noise: { ...noiseOf(rows), refusedWindows }, rows, ratios };
 }
 
-/** The median of weir in a case, if it was measured. */
-export function medianOf(report, name) {
-  return report.rows.find((row) => row.name === `${name}: weir`)?.median;
+/** The median of a side in a case, if it was measured; of the first thing that is shown, or of what has that unit. */
+export function medianOf(report, name, side = "weir", unit = undefined) {
+  const isSought = (row) => row.name === `${name}: ${side}` && (unit === undefined || row.unit === unit);
+  return report.rows.find(isSought)?.median;
 }

@@ -1,17 +1,18 @@
 /**
  * Inside namespaces of its own: load on weir over memif and on Linux servers over veth, in turn. Argument: {app, batch,
- * spinUs, linux, cases, rounds}: without an `app` there is no weir; `linux` has the command of each Linux server by its
- * name; `cases` are [{name, options, again, sides, search}] with options of the load generator, those that are added when
+ * spinUs, linux, link, cases, rounds}: without an `app` there is no weir; `linux` has the command of each Linux server by its
+ * name; `link`: beside them the bare link, loaded with each case's `link` options; `cases` are [{name, options, again, sides, search}] with options of the load generator, those that are added when
  * a side has seen the case before, and, if not all, the sides that are meant. `search`: {mostUs, precision, [side]: {from,
  * to}}, the highest rate is looked for. Prints the windows of each case by side, as JSON at the end.
  */
-import { linuxSide, measure, weirSide } from "./load-sides.js";
+import { LINK, linkSide, linuxSide, measure, weirSide } from "./load-sides.js";
 import { highestRate } from "./rate-search.js";
 
-const { app, batch, spinUs, linux, cases, rounds } = JSON.parse(process.argv[2]);
+const { app, batch, spinUs, linux, link, cases, rounds } = JSON.parse(process.argv[2]);
 
 const sides = app === undefined ? [] : [await weirSide(app, { batch, spinUs })];
 for (const [name, command] of Object.entries(linux)) sides.push(await linuxSide(command, name));
+if (link) sides.push(await linkSide());
 const results = cases.map(({ name }) => ({ name, windows: Object.fromEntries(sides.map((side) => [side.name, []])) }));
 
 const isGood = ({ refused }) => refused === undefined;
@@ -55,8 +56,10 @@ async function search(side, each) {
 for (let round = 0; round < rounds; round++)
   for (const [index, each] of cases.entries())
     for (const side of sides) {
-      if (each.sides !== undefined && !each.sides.includes(side.name)) continue;
-      const { windows, text } = await (each.search === undefined ? run : search)(side, each);
+      const isMeant = side.name === LINK ? each.link !== undefined : (each.sides?.includes(side.name) ?? true);
+      if (!isMeant) continue;
+      const meant = side.name === LINK ? { ...each, options: { ...each.options, ...each.link } } : each;
+      const { windows, text } = await (each.search === undefined ? run : search)(side, meant);
       results[index].windows[side.name].push(...windows);
       console.log(`${round + 1} of ${rounds}: ${each.name}: ${side.name} ${text}`);
     }

@@ -1,6 +1,6 @@
 /**
  * The servers that the load figures compare, each with one core, and the load generator on another: weir over memif, and
- * Linux servers over veth. A side is {name, isPolling, mark(), coreSeconds(before, after, seconds), usedSeconds(before,
+ * Linux servers over veth; and the bare link. A side is {name, isPolling, mark(), coreSeconds(before, after, seconds), usedSeconds(before,
  * after), run(options, onWindow), end()}, and weir's has stats() too: marks are taken at the ends of windows, and tell what a
  * window cost.
  */
@@ -9,7 +9,7 @@ import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { flags, ip, Namespace, program, startWeir, withoutOffloads } from "./namespaces.js";
@@ -17,8 +17,11 @@ import { ownSeconds, processorSeconds, processSeconds, threadOn, threadSeconds }
 
 export const SERVER_CORE = 0;
 export const LOAD_CORE = 1;
+/** The name of the side that is no server. */
+export const LINK = "raw link";
 /** Of the first side's network; each other one has the next. */
 const FIRST_NETWORK = 45;
+const TAP_NETWORK = 44;
 const serverIn = (network) => `10.${network}.0.2`;
 const clientsIn = (network) => `10.${network}.1.0`;
 /** Frames for one call of the kernel; with more, the first wait for the last. */
@@ -53,17 +56,26 @@ function ask(socketPath, path) {
 
 /**
  * weir over memif, its worker on SERVER_CORE. A core-second is one of the clock, and what its other threads ran. `spinUs`
- * null: as long as a worker spins that was not told otherwise.
+ * null: as long as a worker spins that was not told otherwise. `tap`, {name, address}: over this TAP instead, whose other
+ * end has the address, for clients of the kernel's.
  */
-export async function weirSide(app, { batch = 64, connections = 1_000_000, spinUs = 1_000 } = {}) {
+export async function weirSide(app, { batch = 64, connections = 1_000_000, spinUs = 1_000, tap } = {}) {
   const folder = mkdtempSync(join(tmpdir(), "weir-bench-"));
-  const port = `memif:${join(folder, "memif.sock")}`;
-  const options = { cores: SERVER_CORE, batch, connections, ...(spinUs !== null && { "spin-us": spinUs }) };
-  const control = await startWeir(app, port, `${serverIn(FIRST_NETWORK)}/16`, ...flags(options));
+  const port = tap === undefined ? `memif:${join(folder, "memif.sock")}` : `tap:${tap.name}`;
+  const network = tap === undefined ? FIRST_NETWORK : TAP_NETWORK;
+  const options = {
+    cores: SERVER_CORE,
+    batch,
+    connections,
+    ...(spinUs !== null && { "spin-us": spinUs }),
+    ...(tap && { "kernel-address": tap.address }),
+  };
+  const control = await startWeir(app, port, `${serverIn(network)}/16`, ...flags(options));
   const { pid } = (await ask(control.socket, "/v1/stats")).dataplane;
   const worker = threadOn(pid, SERVER_CORE);
   return {
     name: "weir",
+    address: serverIn(network),
     isPolling: true,
     mark: () => ({
       all: processSeconds(pid) + processSeconds(control.pid),
@@ -71,11 +83,43 @@ export async function weirSide(app, { batch = 64, connections = 1_000_000, spinU
     }),
     coreSeconds: (before, after, seconds) => seconds + (after.all - before.all) - (after.worker - before.worker),
     usedSeconds: (before, after) => after.all - before.all,
-    run: (given, onWindow) => load(port, FIRST_NETWORK, given, onWindow),
+    run: (given, onWindow) =>
+      load(port, FIRST_NETWORK, { ...given, "worker-counters": join(dirname(control.socket), "counters") }, onWindow),
     stats: () => ask(control.socket, "/v1/stats"),
     async end() {
       const closed = once(control, "close");
       control.kill("SIGTERM");
+      await closed;
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Nothing but the link: who gives each datagram back, over memif, on SERVER_CORE. Loaded with datagrams (`udp`). */
+export async function linkSide() {
+  const folder = mkdtempSync(join(tmpdir(), "weir-bench-"));
+  const port = `memif:${join(folder, "memif.sock")}`;
+  const echo = spawn(program("link_echo"), flags({ port, core: SERVER_CORE }), {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  await once(echo.stdout, "data");
+  // It spins, and another server has the processor when it is not its turn.
+  process.kill(echo.pid, "SIGSTOP");
+  return {
+    name: LINK,
+    isPolling: true,
+    mark: () => processSeconds(echo.pid),
+    coreSeconds: (_before, _after, seconds) => seconds,
+    usedSeconds: (before, after) => after - before,
+    async run(given, onWindow) {
+      process.kill(echo.pid, "SIGCONT");
+      await load(port, FIRST_NETWORK, given, onWindow);
+      process.kill(echo.pid, "SIGSTOP");
+    },
+    async end() {
+      process.kill(echo.pid, "SIGCONT");
+      const closed = once(echo, "close");
+      echo.kill("SIGTERM");
       await closed;
       rmSync(folder, { recursive: true, force: true });
     },
@@ -97,12 +141,21 @@ export async function untilListening(pid) {
 
 let linuxSides = 0;
 
+/** The command that has the packets which come from a device worked on by one processor, as a card's interrupts would. */
+export function steeringTo(core, device) {
+  const mask = (1 << core).toString(16);
+  // sysfs shows the devices of the namespace it was mounted in.
+  const steer = `mount -t sysfs none /sys && echo ${mask} > /sys/class/net/${device}/queues/rx-0/rps_cpus`;
+  return ["unshare", "--mount", "sh", "-c", steer];
+}
+
 /**
- * A Linux server over veth, pinned to SERVER_CORE. Receive packet steering has its packets worked on there too, as a
- * network card's interrupts would. A core-second is one in which SERVER_CORE was not idle. While it is not its turn the
- * server is stopped: one that spins would take the time of the others.
+ * A Linux server over veth, pinned to SERVER_CORE, where its packets are worked on too. A core-second is one in which
+ * SERVER_CORE was not idle. While it is not its turn the server is stopped: one that spins would take the time of the
+ * others. `isWhole`: the devices cut, join and sum as far as they can. `awake(use)` is for other clients than the load
+ * generator, which find it at `address`, over `device`.
  */
-export async function linuxSide(command, name = "Linux") {
+export async function linuxSide(command, name = "Linux", { isWhole = false } = {}) {
   const number = ++linuxSides;
   const network = FIRST_NETWORK + number;
   const device = `load${number}`;
@@ -111,26 +164,32 @@ export async function linuxSide(command, name = "Linux") {
   server.ip("address", "add", `${serverIn(network)}/16`, "dev", "eth0");
   server.ip("link", "set", "eth0", "up");
   ip("link", "set", device, "up");
-  withoutOffloads(device);
-  withoutOffloads("eth0", (...words) => server.run(...words));
-  const mask = (1 << SERVER_CORE).toString(16);
-  // sysfs shows the devices of the namespace it was mounted in.
-  const steer = `mount -t sysfs none /sys && echo ${mask} > /sys/class/net/eth0/queues/rx-0/rps_cpus`;
-  server.run("unshare", "--mount", "sh", "-c", steer);
+  if (!isWhole) {
+    withoutOffloads(device);
+    withoutOffloads("eth0", (...words) => server.run(...words));
+  }
+  server.run(...steeringTo(SERVER_CORE, "eth0"));
   ip("link", "set", "lo", "up");
   await untilListening(server.pid);
   process.kill(server.pid, "SIGSTOP");
+  const awake = async (use) => {
+    process.kill(server.pid, "SIGCONT");
+    const result = await use();
+    process.kill(server.pid, "SIGSTOP");
+    return result;
+  };
   return {
     name,
+    address: serverIn(network),
+    device,
     isPolling: false,
     mark: () => processorSeconds(SERVER_CORE).busy,
     coreSeconds: (before, after) => after - before,
     usedSeconds: (before, after) => after - before,
+    awake,
     async run(given, onWindow) {
-      process.kill(server.pid, "SIGCONT");
       const options = { ...given, batch: KERNEL_BATCH, "stall-us": KERNEL_STALL_US };
-      await load(`af_packet:${device}`, network, options, onWindow);
-      process.kill(server.pid, "SIGSTOP");
+      await awake(() => load(`af_packet:${device}`, network, options, onWindow));
     },
     end() {
       process.kill(server.pid, "SIGCONT");

@@ -49,7 +49,14 @@ export function noiseOf(rows) {
 export function remarksOf({ noise, notes = [] }) {
   const spread = `noise: the runs of a row differ by ${(noise.medianSpread * 100).toFixed(0)} % (median)`;
   const refused = Object.entries(noise.refusedWindows ?? {});
-  return [spread, ...refused.map(([why, count]) => `${count} windows do not count: ${why}`), ...notes];
+  const left = (noise.stalledShare * 100).toFixed(2);
+  const stalled = [`${left} % of weir's messages are left out of times: its worker or its load did not run meanwhile`];
+  return [
+    spread,
+    ...refused.map(([why, count]) => `${count} windows do not count: ${why}`),
+    ...(noise.stalledShare === undefined ? [] : stalled),
+    ...notes,
+  ];
 }
 
 /** For people: three digits, or whole thousands. */

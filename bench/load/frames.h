@@ -43,6 +43,21 @@ struct __attribute__((packed)) DatagramHeaders {
 };
 static_assert(sizeof(DatagramHeaders) == 42);
 
+/// A question or an answer of ARP's for IPv4 over Ethernet (RFC 826).
+struct __attribute__((packed)) ArpFrame {
+  net::link::EthernetHeader ethernet;
+  uint16_t hardware_be;
+  uint16_t protocol_be;
+  uint8_t hardware_bytes;
+  uint8_t protocol_bytes;
+  uint16_t operation_be;
+  net::link::LinkAddress sender_link;
+  uint32_t sender_be;
+  net::link::LinkAddress target_link;
+  uint32_t target_be;
+};
+static_assert(sizeof(ArpFrame) == 42);
+
 /// The port that a frame with either of them is to, and from.
 inline constexpr uint32_t kSourcePortOffset = sizeof(PacketHeaders);
 inline constexpr uint32_t kDestinationPortOffset = kSourcePortOffset + 2;

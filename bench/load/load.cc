@@ -4,6 +4,10 @@
 #include <rte_mempool.h>
 #include <rte_prefetch.h>
 
+#include <algorithm>
+
+#include "base/counters.h"
+
 namespace weir::load {
 namespace {
 
@@ -13,20 +17,6 @@ constexpr uint16_t kFirstPort = 2'048;
 constexpr double kAskAgainUs = 100'000;
 constexpr double kEndUs = 50'000;
 constexpr double kLeaveUs = 2e6;
-
-struct __attribute__((packed)) ArpFrame {
-  net::link::EthernetHeader ethernet;
-  uint16_t hardware_be;
-  uint16_t protocol_be;
-  uint8_t hardware_bytes;
-  uint8_t protocol_bytes;
-  uint16_t operation_be;
-  net::link::LinkAddress sender_link;
-  uint32_t sender_be;
-  net::link::LinkAddress target_link;
-  uint32_t target_be;
-};
-static_assert(sizeof(ArpFrame) == 42);
 
 }  // namespace
 
@@ -146,6 +136,19 @@ bool Load::begin_messages(uint64_t now) {
   return did;
 }
 
+/// A stall of the worker's, which it noted before it sent anything after it.
+void Load::look_for_worker_stall() {
+  const auto read = [&](Counter counter) {
+    return __atomic_load_n(&config_.worker_counters[static_cast<size_t>(counter)],
+                           __ATOMIC_ACQUIRE);
+  };
+  const uint64_t stalls = read(Counter::stalls);
+  if (stalls == worker_stalls_seen_) return;
+  counts_.worker_stalls += stalls - worker_stalls_seen_;
+  worker_stalls_seen_ = stalls;
+  stall_end_ = std::max(stall_end_, read(Counter::stall_end_tsc));
+}
+
 /// Receives, sends what is to be sent. False when there was nothing to do.
 bool Load::turn() {
   rte_mbuf* frames[256];
@@ -158,6 +161,7 @@ bool Load::turn() {
     stall_end_ = now;
   }
   last_turn_ = now;
+  if (config_.worker_counters != nullptr && received != 0) look_for_worker_stall();
   counts_.frames_received += received;
   for (uint32_t i = 0; i < received; i++) rte_prefetch0(rte_pktmbuf_mtod(frames[i], const void*));
   for (uint32_t i = 0; i < received; i++) {
@@ -195,6 +199,7 @@ std::string Load::open(double patience_s) {
 }
 
 void Load::run(double seconds) {
+  if (config_.worker_counters != nullptr) look_for_worker_stall();
   counts_ = {};
   latency_.clear();
   phase_ = Phase::loading;

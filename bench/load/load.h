@@ -33,6 +33,9 @@ struct LoadConfig {
   uint32_t batch = 64;
   /// Two turns further apart have a stall between them: the thread did not run.
   double stall_us = 100;
+  /// The counters of the worker that is loaded, kCounterCount words, from which its own stalls are
+  /// read; nullptr where it does not tell.
+  const uint64_t* worker_counters = nullptr;
 };
 
 /// What happened in a window of time.
@@ -58,6 +61,8 @@ struct LoadCounts {
   uint64_t stalls = 0;
   /// Messages whose time is not in the latencies, because a stall fell into it.
   uint64_t excluded = 0;
+  /// Of the worker that is loaded.
+  uint64_t worker_stalls = 0;
 };
 
 /// Clients of a server that cost much less than the server: no stack, but frames from templates,
@@ -128,6 +133,7 @@ class Load {
   void take_frame(rte_mbuf* frame, uint64_t now);
   void take_arp(const uint8_t* at, uint32_t bytes);
   void ask_for_server();
+  void look_for_worker_stall();
 
   port::Port& port_;
   rte_mempool* pool_;
@@ -140,6 +146,7 @@ class Load {
   std::vector<rte_mbuf*> out_;
   uint64_t last_turn_ = 0;
   uint64_t stall_end_ = 0;
+  uint64_t worker_stalls_seen_ = 0;
   double ticks_per_us_;
   Latency latency_;
 };

@@ -1,8 +1,11 @@
 /// Load for a server over a port of weir's: many clients from one core, in a closed or an open
 /// loop. Prints one JSON object a window. bench/load/README.md has the options.
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <rte_cycles.h>
 #include <sched.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -118,6 +121,20 @@ std::unique_ptr<load::Dialogue> dialogue_of(Options& options, const load::LoadCo
                                                config.segment_bytes);
 }
 
+/// The counters of a dataplane's first worker, from the file that it keeps them in.
+const uint64_t* map_counters(const std::string& path) {
+  constexpr size_t kBytes = kCounterCount * sizeof(uint64_t);
+  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  struct stat found;
+  if (descriptor < 0 || fstat(descriptor, &found) != 0 ||
+      static_cast<size_t>(found.st_size) < kBytes)
+    fail("no counters of a dataplane: " + path);
+  void* memory = mmap(nullptr, kBytes, PROT_READ, MAP_SHARED, descriptor, 0);
+  if (memory == MAP_FAILED) fail("cannot map " + path);
+  close(descriptor);
+  return static_cast<const uint64_t*>(memory);
+}
+
 void print(const load::Load& load, double seconds) {
   const load::LoadCounts& c = load.counts();
   const auto share = [&](uint64_t ticks) {
@@ -129,11 +146,12 @@ void print(const load::Load& load, double seconds) {
       "\"wrong\":%llu,\"late\":%llu,\"resets\":%llu,\"framesSent\":%llu,\"framesReceived\":%llu,"
       "\"idleShare\":%."
       "4f,"
-      "\"stalledShare\":%.4f,\"stalls\":%llu,\"excluded\":%llu,\"latencyNs\":[",
+      "\"stalledShare\":%.4f,\"stalls\":%llu,\"workerStalls\":%llu,\"excluded\":%llu,"
+      "\"latencyNs\":[",
       seconds, number(c.messages), number(c.response_bytes), number(c.opened), number(c.resent),
       number(c.wrong), number(c.late), number(c.resets), number(c.frames_sent),
       number(c.frames_received), share(c.idle_ticks), share(c.stalled_ticks), number(c.stalls),
-      number(c.excluded));
+      number(c.worker_stalls), number(c.excluded));
   const char* between = "";
   load.latency().for_each([&](uint64_t ns, uint64_t count) {
     std::printf("%s[%llu,%llu]", between, number(ns), number(count));
@@ -167,6 +185,8 @@ int main(int argc, char** argv) {
   config.messages_per_connection = options.count("per-connection", 0);
   config.batch = std::min(256u, options.count("batch", 64));
   config.stall_us = options.number("stall-us", 100);
+  const std::string counters_path = options.text("worker-counters", "");
+  if (!counters_path.empty()) config.worker_counters = map_counters(counters_path);
   if (config.connections == 0) fail("--connections must be at least 1");
   auto dialogue = dialogue_of(options, config);
   load::MessageId first{0, 0};

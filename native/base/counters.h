@@ -41,6 +41,10 @@ class Counters {
     uint64_t& value = values_[static_cast<size_t>(counter)];
     __atomic_store_n(&value, value + amount, __ATOMIC_RELAXED);
   }
+  /// For the few that are no sums.
+  void set(Counter counter, uint64_t value) {
+    __atomic_store_n(&values_[static_cast<size_t>(counter)], value, __ATOMIC_RELAXED);
+  }
   uint64_t operator[](Counter counter) const { return values_[static_cast<size_t>(counter)]; }
 
  private:

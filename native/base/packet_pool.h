@@ -4,6 +4,9 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
+
+#include "base/page_array.h"
 
 namespace weir {
 
@@ -17,6 +20,8 @@ struct PacketPoolConfig {
   /// Buffers are taken and given back by one thread only, after construction: no atomic operations
   /// are needed. False for buffers that travel between threads.
   bool single_thread = true;
+  /// A card reads and writes the buffers itself: they have to lie where DPDK has told it.
+  bool for_card = false;
 };
 
 /// Whole frames: 128 bytes of headroom and 2,048 of data make a stride of 2,176 bytes, which
@@ -42,7 +47,11 @@ class PacketPool {
   uint32_t free_count() const;
 
  private:
-  explicit PacketPool(rte_mempool* pool) : pool_(pool) {}
+  PacketPool(rte_mempool* pool, std::unique_ptr<PageArray<uint8_t>> memory)
+      : memory_(std::move(memory)), pool_(pool) {}
+
+  /// The buffers, where DPDK has no hugepages for them.
+  std::unique_ptr<PageArray<uint8_t>> memory_;
   rte_mempool* pool_;
 };
 

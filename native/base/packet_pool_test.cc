@@ -35,7 +35,7 @@ TEST(PacketPoolTest, ABufferOfAFrameHasTheStrideOfTheDesign) {
 
 TEST(PacketPoolTest, ErrorsSayWhy) {
   std::string error;
-  EXPECT_EQ(PacketPool::create({.name = "test_huge", .count = 1u << 20}, error), nullptr);
+  EXPECT_EQ(PacketPool::create({.name = "test_huge", .count = 1u << 21}, error), nullptr);
   EXPECT_NE(error.find("test_huge"), std::string::npos) << error;
   EXPECT_NE(error.find("give DPDK more memory"), std::string::npos) << error;
   const auto pool = PacketPool::create({.name = "test_twice", .count = 15}, error);

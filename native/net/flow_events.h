@@ -45,6 +45,9 @@ class FlowEvents {
   /// tcp_connect. Sets connection.user if it wants to. False resets the connection, and on_closed
   /// is not called.
   virtual bool on_opened(Connection& connection, uint32_t listener_tag, bool outbound) = 0;
+  /// Something arrived for the connection, and is looked at after others: what will be needed then
+  /// can be asked of memory now. Must not touch it.
+  virtual void prefetch(const Connection& connection) const {}
   /// Payload in order. False: no room; the stack forgets these bytes and the peer will send them
   /// again.
   virtual bool on_data(Connection& connection, const Payload& payload) = 0;

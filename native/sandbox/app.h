@@ -126,6 +126,7 @@ class App final : public net::FlowEvents,
   // net::FlowEvents
   bool on_knock(uint32_t listener_tag, const net::Endpoint& remote) override;
   bool on_opened(net::Connection& connection, uint32_t listener_tag, bool outbound) override;
+  void prefetch(const net::Connection& connection) const override;
   bool on_data(net::Connection& connection, const net::Payload& payload) override;
   uint32_t receive_room_bytes() const override { return windows_->free_bytes(); }
   void on_end(net::Connection& connection) override;

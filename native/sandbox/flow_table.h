@@ -1,7 +1,8 @@
 #pragma once
 #include <cstdint>
-#include <memory>
+#include <new>
 
+#include "base/page_array.h"
 #include "net/flow_events.h"
 
 namespace weir::sandbox {
@@ -72,19 +73,21 @@ static_assert(sizeof(Flow) == 128);
 /// The handles of one worker: index + generation, for all apps on it.
 class FlowTable {
  public:
-  explicit FlowTable(uint32_t capacity) : capacity_(capacity), flows_(new Flow[capacity]) {
-    for (uint32_t i = 0; i < capacity; i++) flows_[i].next = i + 1 < capacity ? i + 1 : Flow::kNone;
-    free_head_ = capacity > 0 ? 0 : Flow::kNone;
-  }
+  explicit FlowTable(uint32_t capacity) : capacity_(capacity), flows_(capacity) {}
 
   /// A fresh flow of `app`, or Flow::kNone when all are in use.
   uint32_t take(uint16_t app) {
+    uint32_t generation = 1;
     uint32_t index = free_head_;
-    if (index == Flow::kNone) return index;
-    Flow& flow = flows_[index];
-    free_head_ = flow.next;
-    uint32_t generation = flow.generation;
-    flow = Flow{};
+    if (index != Flow::kNone) {
+      free_head_ = flows_[index].next;
+      generation = flows_[index].generation;
+    } else if (touched_ < capacity_) {
+      index = touched_++;
+    } else {
+      return Flow::kNone;
+    }
+    Flow& flow = *new (&flows_[index]) Flow;
     flow.generation = generation;
     flow.app = app;
     return index;
@@ -104,18 +107,20 @@ class FlowTable {
   /// The flow of a handle; nullptr when it is over, or never was.
   Flow* find(uint64_t handle) {
     auto index = static_cast<uint32_t>(handle);
-    if (index >= capacity_) return nullptr;
+    if (index >= touched_) return nullptr;
     Flow& flow = flows_[index];
     if (flow.generation != static_cast<uint32_t>(handle >> 32) || flow.state == FlowState::free)
       return nullptr;
     return &flow;
   }
-  uint32_t index_of(const Flow& flow) const { return static_cast<uint32_t>(&flow - flows_.get()); }
+  uint32_t index_of(const Flow& flow) const { return static_cast<uint32_t>(&flow - flows_.data()); }
 
  private:
   uint32_t capacity_;
-  std::unique_ptr<Flow[]> flows_;
-  uint32_t free_head_;
+  PageArray<Flow> flows_;
+  /// Flows that were ever taken lie below this index.
+  uint32_t touched_ = 0;
+  uint32_t free_head_ = Flow::kNone;
 };
 
 }  // namespace weir::sandbox

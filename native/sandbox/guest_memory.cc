@@ -3,12 +3,16 @@
 #include <sys/mman.h>
 #include <weir_engine.h>
 
+#include "base/large_pages.h"
 #include "sandbox/abi.h"
 
 namespace weir::sandbox {
 namespace {
 constexpr size_t kMappedBytes = WEIR_MEMORY_RESERVATION_BYTES + WEIR_MEMORY_GUARD_BYTES;
-}
+/// Behind so much memory a guest has large pages. Most guests never come that far, and a page of
+/// theirs is to be a small one: there may be thousands of them.
+constexpr size_t kSmallPagesBytes = 16 << 20;
+}  // namespace
 
 std::unique_ptr<GuestMemory> GuestMemory::reserve() {
   void* base =
@@ -24,6 +28,9 @@ bool GuestMemory::open(size_t bytes) {
   if (bytes > abi::kModuleBase &&
       mprotect(base_ + abi::kModuleBase, bytes - abi::kModuleBase, PROT_READ | PROT_WRITE) != 0)
     return false;
+  if (bytes > abi::kModuleBase + kSmallPagesBytes)
+    prefer_large_pages(base_ + abi::kModuleBase + kSmallPagesBytes,
+                       bytes - abi::kModuleBase - kSmallPagesBytes);
   size_bytes_ = bytes;
   return true;
 }

@@ -35,6 +35,11 @@ std::string check_cores(const std::vector<int>& cores) {
   return {};
 }
 
+/// A card has the port's buffers, not the kernel or DPDK.
+bool has_card(const port::PortConfig& port) {
+  return port.driver == port::Driver::pci && port::is_card_address(port.device);
+}
+
 }  // namespace
 
 bool Dataplane::map_counters(const std::string& path, uint32_t workers, std::string& error) {
@@ -65,10 +70,8 @@ std::unique_ptr<Dataplane> Dataplane::start(const DataplaneConfig& config, std::
   // Installs the second net before any other library of this process can be faulted in.
   self->engine_ = sandbox::Engine::create(error);
   if (!self->engine_ || !self->map_counters(config.counters_path, workers, error)) return nullptr;
-  const bool is_card =
-      config.port.driver == port::Driver::pci && port::is_card_address(config.port.device);
   error = start_eal({.memory_mib = kMemoryOfWorkerMib * workers,
-                     .card = is_card ? config.port.device : std::string()});
+                     .card = has_card(config.port) ? config.port.device : std::string()});
   if (!error.empty() || !self->make_seats(config, error) || !self->open_ports(config, error) ||
       !self->make_workers(config, error))
     return nullptr;
@@ -89,10 +92,15 @@ bool Dataplane::make_seats(const DataplaneConfig& config, std::string& error) {
     // Buffers are taken and given back by the worker's thread; this thread only makes them and,
     // after it, frees them.
     const std::string number = std::to_string(index);
-    seat->frames = PacketPool::create({.name = "frames" + number, .count = 32767}, error);
+    const bool for_card = has_card(config.port);
+    seat->frames = PacketPool::create(
+        {.name = "frames" + number, .count = 32767, .for_card = for_card}, error);
     if (!seat->frames) return false;
-    seat->headers = PacketPool::create(
-        {.name = "headers" + number, .count = 65535, .data_bytes = kHeaderDataBytes}, error);
+    seat->headers = PacketPool::create({.name = "headers" + number,
+                                        .count = 65535,
+                                        .data_bytes = kHeaderDataBytes,
+                                        .for_card = for_card},
+                                       error);
     if (!seat->headers) return false;
     if (!config.tenant.empty() && port::receives_into_given_buffers(config.port.driver)) {
       seat->window = sandbox::FrameWindow::create("window" + number, error);

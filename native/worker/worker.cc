@@ -28,6 +28,8 @@ constexpr uint64_t kLongestSleepUs = 1'000'000;
 constexpr uint64_t kNapsOfSilence = 8;
 constexpr uint64_t kShortestNapUs = 50;
 constexpr uint64_t kLongestNapUs = 5000;
+/// A cycle of the longest batch takes less, unless the thread did not run.
+constexpr uint64_t kStallUs = 100;
 /// How often to look whether the port's link has come up.
 constexpr uint64_t kLinkCheckUs = 20'000;
 /// How often the time of day is compared with the monotonic clock.
@@ -223,8 +225,13 @@ void Worker::run() {
   }
   resources_.engine.worker_active();
   uint64_t idle_since_us = 0;
+  // When the cycle before this one began; 0 if the worker slept since.
+  uint64_t before_us = 0;
   while (!stopping_.load(std::memory_order_relaxed)) {
     uint64_t now_us = monotonic_us();
+    if (before_us != 0 && now_us - before_us > kStallUs) [[unlikely]]
+      note_stall(now_us - before_us);
+    before_us = now_us;
     bool busy = cycle(now_us);
     if (tasks_.waiting()) [[unlikely]] {
       tasks_.run();
@@ -242,6 +249,7 @@ void Worker::run() {
     } else if (now_us - idle_since_us >= config_.spin_us) {
       // It stays idle, and does not spin again, until there is something to do.
       sleep_until(next_deadline_us(), idle_since_us);
+      before_us = 0;
     }
   }
   resources_.engine.worker_idle();
@@ -250,6 +258,13 @@ void Worker::run() {
   stack_->flush();
   if (tx_count_ != 0) flush_port();
   rte_thread_unregister();
+}
+
+/// Whoever measures us from outside can tell what was not our doing.
+void Worker::note_stall(uint64_t took_us) {
+  counters_.set(Counter::stall_end_tsc, rte_rdtsc());
+  counters_.add(Counter::stalled_us, took_us);
+  counters_.add(Counter::stalls);
 }
 
 void Worker::sleep_until(uint64_t deadline_us, uint64_t idle_since_us) {

@@ -102,6 +102,7 @@ class Worker final : public net::FrameSink, public net::AddressEvents {
   uint32_t exchange(uint32_t received);
   void send_for_others();
   void tell_link_state();
+  void note_stall(uint64_t took_us);
   void sleep_until(uint64_t deadline_us, uint64_t idle_since_us);
   bool listen_all(sandbox::App& app, const std::vector<sandbox::Listen>& listens,
                   const std::vector<sandbox::Listen>& before, std::string& error);

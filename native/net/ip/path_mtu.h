@@ -31,6 +31,8 @@ class PathMtuCache {
   }
   /// Whether there is any destination that lets_fragment says yes to.
   bool lets_fragment_anywhere() const { return lets_fragment_; }
+  /// Whether all paths take what the link takes, as far as known.
+  bool is_empty() const { return !used_; }
   /// Whether packets for `destination` may be fragmented on their way because it takes less than
   /// kMinPathMtuV4Bytes.
   bool lets_fragment(const Address& destination) const {

@@ -64,8 +64,9 @@ void Sender::set_mtu_v6(uint32_t mtu_bytes) {
                                                           const Address& destination,
                                                           uint8_t protocol,
                                                           const SendOptions& options) {
-  if (!source.is_v4() || !destination.is_v4() || options.may_fragment ||
-      path_mtu_.lets_fragment_anywhere() || ways_version_ != routing_.version() ||
+  if (!source.is_v4() || !destination.is_v4() ||
+      (options.may_fragment ? !path_mtu_.is_empty() : path_mtu_.lets_fragment_anywhere()) ||
+      ways_version_ != routing_.version() ||
       (packet->pkt_len + sizeof(Ipv4Header) > mtu_bytes_ &&
        (packet->ol_flags & RTE_MBUF_F_TX_TCP_SEG) == 0)) [[unlikely]]
     return false;

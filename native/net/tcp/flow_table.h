@@ -3,9 +3,9 @@
 
 #include <cstdint>
 #include <cstring>
-#include <memory>
 
 #include "base/multiply_fold.h"
+#include "base/page_array.h"
 #include "net/address.h"
 
 namespace weir::net::tcp {
@@ -30,12 +30,7 @@ class FlowTable {
   static constexpr uint32_t kNone = UINT32_MAX;
 
   /// Room for `capacity` entries at half load.
-  explicit FlowTable(uint32_t capacity) {
-    uint32_t buckets = 16;
-    while (buckets * kEntries < capacity * 2) buckets *= 2;
-    mask_ = buckets - 1;
-    buckets_.reset(new Bucket[buckets]);
-  }
+  explicit FlowTable(uint32_t capacity) : mask_(buckets_for(capacity) - 1), buckets_(mask_ + 1) {}
 
   void prefetch(uint64_t hash) const { rte_prefetch0(&buckets_[hash & mask_]); }
   /// The first value that may be the one, for prefetching.
@@ -86,17 +81,24 @@ class FlowTable {
 
  private:
   static constexpr uint32_t kEntries = 10;
+  /// All zeros: an empty one.
   struct alignas(64) Bucket {
-    uint16_t tags[kEntries] = {};
-    uint16_t spilled = 0;
-    uint32_t values[kEntries] = {};
+    uint16_t tags[kEntries];
+    uint16_t spilled;
+    uint32_t values[kEntries];
   };
   static_assert(sizeof(Bucket) == 64);
+
+  static uint32_t buckets_for(uint32_t capacity) {
+    uint32_t buckets = 16;
+    while (buckets * kEntries < capacity * 2) buckets *= 2;
+    return buckets;
+  }
   /// 0 marks a free entry.
   static uint16_t tag_of(uint64_t hash) { return static_cast<uint16_t>(hash >> 48) | 1; }
 
   uint32_t mask_;
-  std::unique_ptr<Bucket[]> buckets_;
+  PageArray<Bucket> buckets_;
 };
 
 }  // namespace weir::net::tcp

@@ -1,9 +1,8 @@
 #pragma once
-#include <sys/mman.h>
-
-#include <cstddef>
 #include <cstdint>
 #include <new>
+
+#include "base/page_array.h"
 
 namespace weir::net::tcp {
 
@@ -13,17 +12,7 @@ namespace weir::net::tcp {
 template <typename T>
 class LazyPool {
  public:
-  explicit LazyPool(uint32_t capacity) : capacity_(capacity) {
-    bytes_ = size_t{capacity} * sizeof(T);
-    void* memory = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED) throw std::bad_alloc();
-    // Large pages where they are to be had: a random walk over connections misses the TLB
-    // otherwise.
-    madvise(memory, bytes_, MADV_HUGEPAGE);
-    items_ = static_cast<T*>(memory);
-  }
-  ~LazyPool() { munmap(items_, bytes_); }
+  explicit LazyPool(uint32_t capacity) : items_(capacity), capacity_(capacity) {}
   LazyPool(const LazyPool&) = delete;
   LazyPool& operator=(const LazyPool&) = delete;
 
@@ -34,7 +23,7 @@ class LazyPool {
       item = free_;
       free_ = *reinterpret_cast<T**>(item);
     } else if (touched_ < capacity_) {
-      item = items_ + touched_++;
+      item = &items_[touched_++];
     } else {
       return nullptr;
     }
@@ -48,16 +37,15 @@ class LazyPool {
     used_--;
   }
   T& operator[](uint32_t index) { return items_[index]; }
-  uint32_t index_of(const T* item) const { return static_cast<uint32_t>(item - items_); }
+  uint32_t index_of(const T* item) const { return static_cast<uint32_t>(item - items_.data()); }
   /// Items that were ever taken lie below this index.
   uint32_t touched() const { return touched_; }
   uint32_t used() const { return used_; }
   uint32_t capacity() const { return capacity_; }
 
  private:
-  T* items_;
+  PageArray<T> items_;
   T* free_ = nullptr;
-  size_t bytes_;
   uint32_t capacity_;
   uint32_t touched_ = 0;
   uint32_t used_ = 0;

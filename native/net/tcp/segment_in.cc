@@ -11,6 +11,8 @@ namespace {
 
 /// Beyond this idle time an old timestamp proves nothing (RFC 7323 section 5.5).
 constexpr uint32_t kTimestampAgeMs = 24u * 24 * 3600 * 1000;
+/// The state of so many stays in the caches near a core.
+constexpr uint32_t kConnectionsInCaches = 512;
 
 }  // namespace
 
@@ -27,18 +29,33 @@ void Tcp::input(std::span<const ip::Received> segments) {
     }
     s.flows.prefetch(segment.hash);
   }
-  for (const Segment& segment : s.batch) {
-    uint32_t value = s.flows.candidate(segment.hash);
-    if (value == FlowTable::kNone || (value & State::kTimeWaitBit) != 0) continue;
-    const auto* lines = reinterpret_cast<const char*>(&s.blocks[value]);
-    rte_prefetch0(lines);
-    rte_prefetch0(lines + 64);
-    rte_prefetch0(lines + 128);
-    rte_prefetch0(lines + 192);
-  }
+  s.prefetch_blocks();
   for (Segment& segment : s.batch) {
     s.input_one(segment);
     if (segment.frame != nullptr) rte_pktmbuf_free(segment.frame);
+  }
+}
+
+/// Asks memory for the state that the batch will need. Where there are more connections than the
+/// caches hold, what that state points to is asked for as well, one step after the other.
+void Tcp::State::prefetch_blocks() {
+  const bool is_far = blocks.used() > kConnectionsInCaches;
+  const uint32_t lines = is_far ? sizeof(ControlBlock) / RTE_CACHE_LINE_SIZE : 4;
+  candidates.clear();
+  for (const Segment& segment : batch) {
+    const uint32_t value = flows.candidate(segment.hash);
+    if (value == FlowTable::kNone || (value & kTimeWaitBit) != 0) continue;
+    const auto* at = reinterpret_cast<const char*>(&blocks[value]);
+    for (uint32_t i = 0; i < lines; i++) rte_prefetch0(at + i * RTE_CACHE_LINE_SIZE);
+    if (is_far) candidates.push_back(&blocks[value]);
+  }
+  for (const ControlBlock* block : candidates) {
+    // An acknowledgement ends these two.
+    rte_prefetch0(block->board.head());
+    const auto* sent = reinterpret_cast<const char*>(block->queue.front().block);
+    rte_prefetch0(sent);
+    rte_prefetch0(sent + RTE_CACHE_LINE_SIZE);
+    if (block->events != nullptr) block->events->prefetch(*block);
   }
 }
 

@@ -95,6 +95,7 @@ struct Tcp::State {
   State(const StackConfig& config, const Environment& environment, ip::Output& output);
 
   // segment_in.cc
+  void prefetch_blocks();
   bool parse(const ip::Received& received, Segment& segment);
   void input_one(Segment& segment);
   void input_closed(const Segment& segment);
@@ -282,6 +283,8 @@ struct Tcp::State {
   /// Dead blocks that somebody up the call stack may still look at; freed at the end of the cycle.
   std::vector<ControlBlock*> graveyard;
   std::vector<Segment> batch;
+  /// Connections that the batch is about, as far as a hash tells.
+  std::vector<const ControlBlock*> candidates;
 };
 
 }  // namespace weir::net::tcp

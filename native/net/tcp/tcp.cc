@@ -46,6 +46,7 @@ Tcp::State::State(const StackConfig& config_, const Environment& environment_, i
     receive_scale++;
   graveyard.reserve(1024);
   batch.reserve(kMaxBatch);
+  candidates.reserve(kMaxBatch);
 }
 
 ControlBlock* Tcp::State::create(const Endpoint& local, const Endpoint& remote, uint64_t hash) {

@@ -2,7 +2,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "base/siphash.h"
+#include "base/multiply_fold.h"
 #include "net/address.h"
 #include "net/environment.h"
 
@@ -35,9 +35,11 @@ class ReplySources {
   };
 
   uint32_t slot_of(uint16_t local_port, const Endpoint& remote) const {
-    const uint64_t words[3] = {remote.address.high_word(), remote.address.low_word(),
-                               uint64_t{remote.port} << 16 | local_port};
-    return static_cast<uint32_t>(siphash(hash_key_, words, sizeof words) % kEntries);
+    const uint64_t ports = uint64_t{remote.port} << 16 | local_port;
+    uint64_t hash = multiply_fold(remote.address.low_word() ^ hash_key_[0], ports ^ hash_key_[1]);
+    if (!remote.address.is_v4())
+      hash = multiply_fold(hash ^ remote.address.high_word(), hash_key_[1] | 1);
+    return static_cast<uint32_t>(multiply_fold(hash ^ hash_key_[1], hash_key_[0] | 1) % kEntries);
   }
 
   uint64_t hash_key_[2];

@@ -125,11 +125,14 @@ bool Udp::on_icmp_error(const Address& remote, std::span<const uint8_t> quoted,
 bool Udp::send(uint16_t local_port, const Endpoint& remote, std::span<const uint8_t> bytes) {
   // A peer whose port is 0 wants no answer (RFC 768).
   if (remote.port == 0 || bytes.size() > kMaxPayloadBytes) return false;
-  Address source = output_.source_for(remote.address);
-  if (source.is_unspecified()) return false;
+  Address source;
   if (const Address* asked = reply_sources_.find(local_port, remote);
-      asked != nullptr && output_.is_local(*asked))
+      asked != nullptr && output_.is_local(*asked)) {
     source = *asked;
+  } else {
+    source = output_.source_for(remote.address);
+    if (source.is_unspecified()) return false;
+  }
   rte_mbuf* packet = make({source, local_port}, remote, bytes);
   if (packet == nullptr) return false;
   environment_.counters.add(Counter::udp_tx);
