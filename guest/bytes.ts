@@ -144,19 +144,25 @@ export class Bytes {
   }
 }
 
+/** Fills the fields of a new view of received bytes, all but `_owner`. */
+// @ts-ignore: decorator
+@inline export function fillView(view: usize, address: usize, length: u32, state: u8): void {
+  store<usize>(view, 0, offsetof<Bytes>("_root"));
+  store<usize>(view, 0, offsetof<Bytes>("_next"));
+  store<i32>(view, length, offsetof<Bytes>("_received"));
+  store<usize>(view, 0, offsetof<Bytes>("_forward"));
+  store<u8>(view, state, offsetof<Bytes>("_state"));
+  store<usize>(view, address, offsetof<Bytes>("address"));
+  store<u32>(view, length, offsetof<Bytes>("length"));
+}
+
 /** A view of bytes that `owner` received and is about to handle. */
 // @ts-ignore: decorator
 @inline export function receivedBytes(address: usize, length: u32, owner: Connection): Bytes {
   const view = newHere(offsetof<Bytes>(), idof<Bytes>());
   store<usize>(view, changetype<usize>(owner), offsetof<Bytes>("_owner"));
   linkFromYoung(view, changetype<usize>(owner));
-  store<usize>(view, 0, offsetof<Bytes>("_root"));
-  store<usize>(view, 0, offsetof<Bytes>("_next"));
-  store<i32>(view, length, offsetof<Bytes>("_received"));
-  store<usize>(view, 0, offsetof<Bytes>("_forward"));
-  store<u8>(view, CURRENT, offsetof<Bytes>("_state"));
-  store<usize>(view, address, offsetof<Bytes>("address"));
-  store<u32>(view, length, offsetof<Bytes>("length"));
+  fillView(view, address, length, CURRENT);
   return changetype<Bytes>(view);
 }
 

@@ -1,10 +1,10 @@
 /** Datagrams: dispatch of received ones, and building others. */
 import { CommandKind, EventRecord } from "./abi";
 import { formatAddress } from "./address";
-import { Bytes } from "./bytes";
+import { Bytes, OWN, fillView } from "./bytes";
 import { command, roomForHandler } from "./commands";
 import { error } from "./log";
-import { scratch } from "rt/heap";
+import { newHere, scratch } from "rt/heap";
 import { utf8Bytes, writeUtf8 } from "./text";
 import { takeForBatch } from "./transmit";
 
@@ -139,7 +139,10 @@ export function dispatchDatagram(event: EventRecord): void {
     error(`nothing in the handler is bound to [[listen]] entry ${index}: datagram dropped`);
     return;
   }
-  const datagram = new Datagram(event.datagram, event.datagram_bytes);
+  const made = newHere(offsetof<Datagram>(), idof<Datagram>());
+  store<usize>(made, 0, offsetof<Datagram>("_owner"));
+  fillView(made, event.datagram, event.datagram_bytes, OWN);
+  const datagram = changetype<Datagram>(made);
   datagram._listen = index;
   datagram._port = event.port;
   datagram._remoteHigh = load<u64>(event.address);
