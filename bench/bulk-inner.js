@@ -14,7 +14,8 @@ import { LOAD_CORE, linuxSide, measure, steeringTo, weirSide } from "./load-side
 import { program } from "./namespaces.js";
 
 const APP = "bench/apps/bulk";
-const TAP = { name: "weir0", address: "10.44.0.1/16" };
+const TAP = "weir0";
+const KERNEL = { port: `tap:${TAP}`, network: 44, address: "10.44.0.1/16" };
 const PORTS = { sink: 5_001, source: 5_002, receiver: 5_003, supplier: 5_004 };
 const MESSAGE_BYTES = 65_536;
 const WARMUP_S = 0.3;
@@ -57,12 +58,12 @@ async function byLoad(side, direction, count) {
 
 const serve = [STREAM_BENCH, "serve", PORTS.sink, PORTS.source];
 const sides = {
-  tap: await weirSide(APP, { tap: TAP }),
+  tap: await weirSide(APP, { kernel: KERNEL }),
   memif: await weirSide(APP),
   whole: await linuxSide(serve, "Linux", { isWhole: true }),
   cut: await linuxSide(serve, "Linux"),
 };
-for (const device of [TAP.name, sides.whole.device, sides.cut.device]) {
+for (const device of [TAP, sides.whole.device, sides.cut.device]) {
   const [command, ...args] = steeringTo(LOAD_CORE, device);
   execFileSync(command, args);
 }

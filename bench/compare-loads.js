@@ -12,6 +12,7 @@ export const MEASURES = {
   perSecond: { unit: "messages/s", of: ({ messages, seconds }) => messages / seconds },
   p99: { unit: "us, p99", of: ({ latencyNs }) => percentileUs(latencyNs, 0.99), invert: true, ofLatency: true },
   usedShare: { unit: "% of a core", of: ({ usedSeconds, seconds }) => (100 * usedSeconds) / seconds, invert: true },
+  resident: { unit: "MiB of memory", of: ({ residentBytes }) => residentBytes / 2 ** 20 },
   highestRate: { unit: "messages/s, highest", of: (window) => window.highestRate },
 };
 
@@ -67,7 +68,10 @@ export async function compareLoads(figure) {
         stalled.excluded += excluded;
       }
       for (const each of show) {
-        const row = summarize(`${name}: ${side}`, MEASURES[each].unit, good.map(MEASURES[each].of));
+        // Not every side tells everything.
+        const values = good.map(MEASURES[each].of).filter((value) => !Number.isNaN(value));
+        if (values.length === 0) continue;
+        const row = summarize(`${name}: ${side}`, MEASURES[each].unit, values);
         row.idleShareOfLoad = median(good.map((window) => window.idleShare));
         rows.push(row);
         medians[side] ??= row.median;

@@ -13,7 +13,7 @@ import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { flags, ip, Namespace, program, startWeir, withoutOffloads } from "./namespaces.js";
-import { ownSeconds, processorSeconds, processSeconds, threadOn, threadSeconds } from "./processor-time.js";
+import { ownSeconds, processorSeconds, processSeconds, residentBytes, threadOn, threadSeconds } from "./process-use.js";
 
 export const SERVER_CORE = 0;
 export const LOAD_CORE = 1;
@@ -21,7 +21,6 @@ export const LOAD_CORE = 1;
 export const LINK = "raw link";
 /** Of the first side's network; each other one has the next. */
 const FIRST_NETWORK = 45;
-const TAP_NETWORK = 44;
 const serverIn = (network) => `10.${network}.0.2`;
 const clientsIn = (network) => `10.${network}.1.0`;
 /** Frames for one call of the kernel; with more, the first wait for the last. */
@@ -56,19 +55,21 @@ function ask(socketPath, path) {
 
 /**
  * weir over memif, its worker on SERVER_CORE. A core-second is one of the clock, and what its other threads ran. `spinUs`
- * null: as long as a worker spins that was not told otherwise. `tap`, {name, address}: over this TAP instead, whose other
- * end has the address, for clients of the kernel's.
+ * null: as long as a worker spins that was not told otherwise. `kernel`, {port, network, address}: for clients of the
+ * kernel's, over this port in place of memif, in 10.network.0.0/16; the kernel's end of a TAP gets the address.
  */
-export async function weirSide(app, { batch = 64, connections = 1_000_000, spinUs = 1_000, tap } = {}) {
+export async function weirSide(app, { batch = 64, connections = 1_000_000, spinUs = 1_000, kernel } = {}) {
   const folder = mkdtempSync(join(tmpdir(), "weir-bench-"));
-  const port = tap === undefined ? `memif:${join(folder, "memif.sock")}` : `tap:${tap.name}`;
-  const network = tap === undefined ? FIRST_NETWORK : TAP_NETWORK;
+  const { port, network, address } = kernel ?? {
+    port: `memif:${join(folder, "memif.sock")}`,
+    network: FIRST_NETWORK,
+  };
   const options = {
     cores: SERVER_CORE,
     batch,
     connections,
     ...(spinUs !== null && { "spin-us": spinUs }),
-    ...(tap && { "kernel-address": tap.address }),
+    ...(address && { "kernel-address": address }),
   };
   const control = await startWeir(app, port, `${serverIn(network)}/16`, ...flags(options));
   const { pid } = (await ask(control.socket, "/v1/stats")).dataplane;
@@ -84,8 +85,9 @@ export async function weirSide(app, { batch = 64, connections = 1_000_000, spinU
     coreSeconds: (before, after, seconds) => seconds + (after.all - before.all) - (after.worker - before.worker),
     usedSeconds: (before, after) => after.all - before.all,
     run: (given, onWindow) =>
-      load(port, FIRST_NETWORK, { ...given, "worker-counters": join(dirname(control.socket), "counters") }, onWindow),
+      load(port, network, { ...given, "worker-counters": join(dirname(control.socket), "counters") }, onWindow),
     stats: () => ask(control.socket, "/v1/stats"),
+    residentBytes: () => residentBytes(pid),
     async end() {
       const closed = once(control, "close");
       control.kill("SIGTERM");
@@ -247,6 +249,7 @@ export async function measure(side, options) {
         usedSeconds,
         stolenSeconds: now.stolen - before.stolen,
         othersSeconds: now.others - before.others,
+        residentBytes: side.residentBytes?.(),
       };
       windows.push({ ...found, perCoreSecond: window.messages / coreSeconds, refused: refusalOf(side, found) });
     }

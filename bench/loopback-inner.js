@@ -7,7 +7,7 @@ import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { LOAD_CORE, SERVER_CORE, untilListening } from "./load-sides.js";
 import { ip, program } from "./namespaces.js";
-import { processorSeconds } from "./processor-time.js";
+import { processorSeconds } from "./process-use.js";
 
 const { servers, connections, bytes, seconds, rounds } = JSON.parse(process.argv[2]);
 const ADDRESS = "127.0.0.1";

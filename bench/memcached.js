@@ -23,7 +23,7 @@ const AGAIN = { stored: 1 };
 const MEMCACHED = ["-t", "1", "-u", "root", "-m", "1024", "-c", "4096", "-p", String(PORT)];
 
 /** memcached's command, or a note that it is not there. */
-function memcachedServer() {
+export function memcachedServer() {
   const program = which("memcached");
   if (program === undefined) return { linux: {}, notes: ["Linux was left out: install Debian's package memcached"] };
   return { linux: { Linux: [program, ...MEMCACHED] }, notes: [] };

@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { batch } from "./batch.js";
 import { bulk } from "./bulk.js";
+import { clients } from "./clients.js";
 import { connections } from "./connections.js";
 import { cores } from "./cores.js";
 import { echo } from "./echo.js";
@@ -25,6 +26,7 @@ import { udp } from "./udp.js";
 const FIGURES = {
   batch,
   bulk,
+  clients,
   connections,
   cores,
   echo,

@@ -2,6 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, expect, test } from "vitest";
 import { CLONE, example } from "./support/clone.js";
 import { DEVICE, KERNEL_ADDRESS, TestHost, TestNamespace, WEIR_ADDRESS, WEIR_ADDRESS_V6 } from "./support/host.js";
@@ -12,6 +13,7 @@ import { type HostStats, statsOf } from "./support/stats.js";
 
 const BUILD = join(CLONE, "native", "build");
 const WORKERS = 3;
+const STOPPED_MS = 50;
 const TABLES = `[workers]\ncount = ${WORKERS}`;
 
 beforeAll(() => {
@@ -69,6 +71,21 @@ test("segments whose ports can only be seen when their fragments are together", 
   // One worker put all together, and most are others'.
   const steered = each(await statsOf(host()), "port", "steered_out");
   expect(Math.max(...steered)).toBeGreaterThan(10);
+});
+
+test("time that a worker does not run although it would is counted", async () => {
+  const spinning = await TestHost.start({ tables: "[workers]\nspin_us = 1000000" });
+  await spinning.deploy(example("echo"));
+  const before = await statsOf(spinning);
+  const { pid } = before.dataplane;
+  // Something to do, and it looks for more long after that.
+  await spinning.namespace.mustExecute(["ping", "-q", "-c", "1", "-W", "5", WEIR_ADDRESS]);
+  process.kill(pid, "SIGSTOP");
+  await sleep(STOPPED_MS);
+  process.kill(pid, "SIGCONT");
+  await expect.poll(async () => (await statsOf(spinning)).counter("stalls")).toBeGreaterThan(before.counter("stalls"));
+  const stalled_us = (await statsOf(spinning)).counter("stalled_us") - before.counter("stalled_us");
+  expect(stalled_us).toBeGreaterThanOrEqual(STOPPED_MS * 1_000);
 });
 
 test("a core that is not there is named", async () => {

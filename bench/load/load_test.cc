@@ -1,12 +1,14 @@
 #include "load.h"
 
 #include <gtest/gtest.h>
+#include <rte_cycles.h>
 #include <rte_mbuf.h>
 
 #include <algorithm>
 #include <deque>
 #include <functional>
 
+#include "base/counters.h"
 #include "base/packet_pool.h"
 #include "fixed_dialogue.h"
 #include "tcp_load.h"
@@ -169,6 +171,32 @@ TEST(UdpLoad, ASecondAnswerIsLate) {
       [](uint64_t number) { return Fate{.answers = number == 2 ? 2u : 1u}; }, 0.01, config_of(1));
   EXPECT_EQ(counts.late, 1u);
   EXPECT_EQ(counts.wrong, 0u);
+}
+
+TEST(UdpLoad, AMessageThatTheWorkersStallFellIntoIsNotTimed) {
+  uint64_t counters[kCounterCount] = {};
+  const auto word = [&](Counter counter) -> uint64_t& {
+    return counters[static_cast<size_t>(counter)];
+  };
+  LoadConfig config = config_of(1);
+  config.stall_us = 1e6;
+  config.worker_counters = counters;
+  // One before the window is not its own.
+  word(Counter::stalls) = 5;
+  const auto stall_at = [&](uint64_t number) {
+    return [&word, number](uint64_t now) {
+      if (now == number) {
+        word(Counter::tsc_stall_end) = rte_rdtsc();
+        word(Counter::stalls)++;
+      }
+      return Fate{};
+    };
+  };
+  const LoadCounts counts = load_udp(stall_at(3), 0.01, config);
+  EXPECT_EQ(counts.worker_stalls, 1u);
+  EXPECT_EQ(counts.excluded, 1u);
+  EXPECT_GT(counts.messages, 4u);
+  EXPECT_EQ(counts.stalls, 0u);
 }
 
 TEST(UdpLoad, NoMoreIsAskedThanThereMayBe) {

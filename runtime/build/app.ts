@@ -1,9 +1,12 @@
 /** From an app's folder to a module: reads weir.toml's `main`, compiles, and words what went wrong for a person. */
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { join, relative, resolve as resolvePath } from "node:path";
+import { fileURLToPath } from "node:url";
 import { getStaticTOMLValue, parseTOML } from "toml-eslint-parser";
-import { type CompileResult, Compiler, type Diagnostic, readText } from "./compiler.js";
+import { type CompileResult, Compiler, type Diagnostic } from "./compiler.js";
 import { hintFor } from "./hints.js";
+import { digestOf, KeptBuilds, readText, TextReader } from "./kept-builds.js";
 import { guestDirectory, resolver, SecondSdkError } from "./resolve.js";
 
 /** Where the module's data begins: `module_base` of the contract. */
@@ -62,10 +65,16 @@ export function formatMessage(message: BuildMessage): string {
   return `${place}: ${message.message}${message.hint === "" ? "" : `\n  ${message.hint}`}`;
 }
 
-/** Builds apps with one compiler, kept loaded: the first build takes seconds, the next ones do not. */
+/**
+ * Builds apps with one compiler, kept loaded: the first build takes seconds, the next ones do not. What has not changed
+ * since it was built, by whomever, is not built again.
+ */
 export class Builder {
   private readonly compiler = new Compiler();
+  private own: Promise<string> | undefined;
   private tail: Promise<unknown> = Promise.resolve();
+
+  constructor(private readonly kept = new KeptBuilds()) {}
 
   /** Loads the compiler ahead of the first build. */
   async warmUp(): Promise<void> {
@@ -106,25 +115,34 @@ export class Builder {
       );
     }
     if ((await readText(file)) === null) throw missing(file);
-    const result = await this.compile(directory, main, request.debug ?? false);
+    const debug = request.debug ?? false;
+    this.own ??= digestOfBuilder();
+    const name = digestOf(JSON.stringify([directory, main, debug, guestDirectory(), await this.own]));
+    const kept = await this.kept.find(name);
+    if (kept !== undefined) {
+      return { ...kept, warnings: kept.warnings as readonly BuildMessage[], elapsedMs: elapsedMs() };
+    }
+    const reader = new TextReader();
+    const result = await this.compile(directory, main, debug, reader);
     const watched = [file, ...[...result.sources.values()].map((source) => source.file).filter((path) => path !== "")];
     const messages = (severity: Diagnostic["severity"]): BuildMessage[] =>
       result.diagnostics
         .filter((diagnostic) => diagnostic.severity === severity)
         .map((diagnostic) => worded(diagnostic, result, directory, file));
     if (result.wasm === undefined) throw new BuildError(messages("error"), [...new Set(watched)]);
-    return {
+    const built = {
       wasm: result.wasm,
       sourceMap: result.sourceMap ?? "",
       watched: [...new Set(watched)],
       warnings: messages("warning"),
-      elapsedMs: elapsedMs(),
     };
+    await this.kept.keep(name, reader, built);
+    return { ...built, elapsedMs: elapsedMs() };
   }
 
-  private async compile(directory: string, main: string, debug: boolean): Promise<CompileResult> {
+  private async compile(directory: string, main: string, debug: boolean, reader: TextReader): Promise<CompileResult> {
     const guest = guestDirectory();
-    const runtime = await readText(join(guest, "rt", "index.ts"));
+    const runtime = await reader.read(join(guest, "rt", "index.ts"));
     if (runtime === null) throw new Error(`@weir/guest in ${guest} is not complete: rt/index.ts is missing`);
     const app = relative(directory, join(directory, main)).replace(/\\/g, "/").replace(/\.ts$/, "");
     try {
@@ -136,7 +154,7 @@ export class Builder {
             text: `export { weir_abi, weir_poll } from "@weir/guest/entry";\nimport "./${app}";\n`,
           },
         ],
-        resolve: resolver(this.compiler, directory, guest),
+        resolve: resolver(this.compiler, directory, guest, reader),
         debug,
         memoryBaseBytes: MODULE_BASE_BYTES,
         startName: START_EXPORT,
@@ -147,6 +165,16 @@ export class Builder {
       throw new BuildError([{ file: error.file, line: 0, column: 0, message: error.message, hint }], []);
     }
   }
+}
+
+/** Of all that has a part in a build besides the texts: this folder's code, and the compiler. */
+async function digestOfBuilder(): Promise<string> {
+  const folder = fileURLToPath(new URL(".", import.meta.url));
+  const code = (await readdir(folder)).filter((name) => /(?<!\.d|\.test)\.(js|ts)$/.test(name)).sort();
+  const { resolve } = createRequire(import.meta.url);
+  const packages = ["assemblyscript", "binaryen"].map((name) => resolve(`${name}/package.json`));
+  const texts = await Promise.all([...code.map((name) => join(folder, name)), ...packages].map(readText));
+  return digestOf(JSON.stringify(texts));
 }
 
 const shared = new Builder();

@@ -4,7 +4,6 @@
  * The command line front end (`asc.main`) is not used: it ends the process when the compiler crashes, and it finds packages
  * only from the folder of the app, while the SDK must be found wherever the app is.
  */
-import { readFile } from "node:fs/promises";
 
 /** Opaque values of the compiler. */
 type Handle = object;
@@ -224,13 +223,4 @@ async function load(): Promise<Loaded> {
   ]);
   const [major = 0, minor = 0, patch = 0] = asc.version.split(".").map(Number);
   return { assemblyscript, binaryen: binaryen.default, library: asc.libraryFiles, version: [major, minor, patch] };
-}
-
-/** Text of a file, or null if it cannot be read. */
-export async function readText(file: string): Promise<string | null> {
-  try {
-    return await readFile(file, "utf8");
-  } catch {
-    return null;
-  }
 }

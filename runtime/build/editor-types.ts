@@ -2,7 +2,7 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { readText } from "./compiler.js";
+import { readText } from "./kept-builds.js";
 import { guestDirectory } from "./resolve.js";
 
 /**

@@ -1,7 +1,8 @@
 /** Where an app's imports are found: the SDK that belongs to this host, the app's own files, its node_modules. */
 import { createRequire } from "node:module";
 import { dirname, join, relative, resolve as resolvePath, sep } from "node:path";
-import { type Compiler, type Resolve, readText } from "./compiler.js";
+import type { Compiler, Resolve } from "./compiler.js";
+import type { TextReader } from "./kept-builds.js";
 
 /** Folder of the package @weir/guest that this host was installed with. */
 export function guestDirectory(): string {
@@ -22,8 +23,8 @@ export class SecondSdkError extends Error {
   }
 }
 
-/** A resolver for an app in `directory`. */
-export function resolver(compiler: Compiler, directory: string, guest: string): Resolve {
+/** A resolver for an app in `directory`, which reads all texts through `reader`. */
+export function resolver(compiler: Compiler, directory: string, guest: string, reader: TextReader): Resolve {
   const packageFolders = new Map<string, string>();
 
   const read = async (path: string, base: string): Promise<{ path: string; file: string; text: string } | null> => {
@@ -31,7 +32,7 @@ export function resolver(compiler: Compiler, directory: string, guest: string): 
       [`${base}.ts`, `${path}.ts`],
       [join(base, "index.ts"), `${path}/index.ts`],
     ] as const) {
-      const text = await readText(file);
+      const text = await reader.read(file);
       if (text !== null) return { path: name, file, text };
     }
     return null;

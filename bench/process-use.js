@@ -1,7 +1,8 @@
-/** Who used how much of the processors, as the kernel counts it. */
+/** Who used how much of the processors and of memory, as the kernel counts it. */
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 
+const PAGE_BYTES = Number(execFileSync("getconf", ["PAGESIZE"], { encoding: "utf8" }));
 const TICKS_PER_SECOND = Number(execFileSync("getconf", ["CLK_TCK"], { encoding: "utf8" }));
 
 /** Seconds of one processor since the machine's start: busy, in interrupts (a part of it), stolen by the hypervisor. */
@@ -53,3 +54,6 @@ export function threadOn(pid, core) {
   if (pinned.length !== 1) throw new Error(`${pinned.length} threads of process ${pid} are bound to processor ${core}`);
   return pinned[0];
 }
+
+/** Memory that a process has from the kernel. */
+export const residentBytes = (pid) => Number(readFileSync(`/proc/${pid}/statm`, "utf8").split(" ")[1]) * PAGE_BYTES;
