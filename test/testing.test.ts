@@ -15,14 +15,19 @@ const isRoot = process.getuid?.() === 0;
 let folder: string;
 /** For what weir leaves behind, which should be nothing. */
 let scratch: string;
+/** For builds that it keeps. */
+let cache: string;
 beforeEach(() => {
-  folder = temporaryFolder();
-  scratch = temporaryFolder();
-  for (const path of [folder, scratch]) chmodSync(path, 0o777);
+  [folder, scratch, cache] = [temporaryFolder(), temporaryFolder(), temporaryFolder()];
+  for (const path of [folder, scratch, cache]) chmodSync(path, 0o777);
 });
 
 const run = (command: readonly string[], cwd = folder): Promise<Result> =>
-  execute(command, { cwd, env: testEnvironment({ HOME: scratch, TMPDIR: scratch }), timeoutMs: TIMEOUT_MS });
+  execute(command, {
+    cwd,
+    env: testEnvironment({ HOME: scratch, TMPDIR: scratch, XDG_CACHE_HOME: cache }),
+    timeoutMs: TIMEOUT_MS,
+  });
 const weir = (...words: string[]): Promise<Result> => run(weirCommand(...words));
 
 /** The same as somebody without rights. */

@@ -1,5 +1,6 @@
 /** The GoogleTest executables of native/, plain and under AddressSanitizer with UndefinedBehaviorSanitizer. */
 import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { basename, join } from "node:path";
 import { LOG_FOLDER, NATIVE_BUILD, NATIVE_BUILD_ASAN, ROOT } from "../paths.js";
 import { execute } from "../shell.js";
@@ -8,6 +9,8 @@ import { configure, nativeSources, ninja } from "../steps/native.js";
 
 const SANITIZER_STAMP = "native-asan";
 const FAILURE_LINES = 40;
+/** Test executables at once: they take memory, too. */
+const MOST_AT_ONCE = 4;
 
 function testsIn(build) {
   return readdirSync(build)
@@ -41,7 +44,7 @@ async function runAll(context, build, progress, label) {
   const details = [];
   const tests = testsIn(build);
   if (tests.length === 0) return { passed: 0, failed: 1, detail: `No test executables in ${build}.` };
-  for (const test of tests) {
+  const runOne = async (test) => {
     const name = basename(test);
     progress.update(name);
     const report = join(reports, `${name}.json`);
@@ -56,7 +59,13 @@ async function runAll(context, build, progress, label) {
     sum.passed += counts.passed;
     sum.failed += counts.failed;
     if (counts.failed > 0) details.push(`${name} (log: ${log})\n${failuresOf(log)}`);
-  }
+  };
+  // Each is one thread's work.
+  const left = [...tests];
+  const runSome = async () => {
+    for (let test = left.shift(); test !== undefined; test = left.shift()) await runOne(test);
+  };
+  await Promise.all(Array.from({ length: Math.min(availableParallelism(), MOST_AT_ONCE) }, runSome));
   return { ...sum, detail: details.join("\n") };
 }
 
