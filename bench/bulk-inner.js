@@ -60,8 +60,8 @@ const serve = [STREAM_BENCH, "serve", PORTS.sink, PORTS.source];
 const sides = {
   tap: await weirSide(APP, { kernel: KERNEL }),
   memif: await weirSide(APP),
-  whole: await linuxSide(serve, "Linux", { isWhole: true }),
-  cut: await linuxSide(serve, "Linux"),
+  whole: await linuxSide(serve, "Linux", { isWhole: true, forKernel: true }),
+  cut: await linuxSide(serve, "Linux", { forKernel: true }),
 };
 for (const device of [TAP, sides.whole.device, sides.cut.device]) {
   const [command, ...args] = steeringTo(LOAD_CORE, device);

@@ -21,7 +21,7 @@ for (const device of DEVICES) ip("link", "set", device, "up");
 const sides = {
   "weir over TAP": await weirSide(app, { kernel: KERNEL_OF_TAP, spinUs: null }),
   "weir over AF_XDP": await weirSide(app, { kernel: KERNEL_OF_XDP, spinUs: null }),
-  ...(linux && { "Linux over veth": await linuxSide(linux, "Linux", { isWhole: true }) }),
+  ...(linux && { "Linux over veth": await linuxSide(linux, "Linux", { isWhole: true, forKernel: true }) }),
 };
 const results = Object.fromEntries(Object.keys(sides).map((name) => [name, []]));
 for (let round = 0; round < rounds; round++)

@@ -154,10 +154,10 @@ export function steeringTo(core, device) {
 /**
  * A Linux server over veth, pinned to SERVER_CORE, where its packets are worked on too. A core-second is one in which
  * SERVER_CORE was not idle. While it is not its turn the server is stopped: one that spins would take the time of the
- * others. `isWhole`: the devices cut, join and sum as far as they can. `awake(use)` is for other clients than the load
- * generator, which find it at `address`, over `device`.
+ * others. `isWhole`: the devices cut, join and sum as far as they can. `forKernel`: clients are the kernel's, reach it at
+ * `address`, over `device`, and run within `awake(use)`.
  */
-export async function linuxSide(command, name = "Linux", { isWhole = false } = {}) {
+export async function linuxSide(command, name = "Linux", { isWhole = false, forKernel = false } = {}) {
   const number = ++linuxSides;
   const network = FIRST_NETWORK + number;
   const device = `load${number}`;
@@ -166,6 +166,7 @@ export async function linuxSide(command, name = "Linux", { isWhole = false } = {
   server.ip("address", "add", `${serverIn(network)}/16`, "dev", "eth0");
   server.ip("link", "set", "eth0", "up");
   ip("link", "set", device, "up");
+  if (forKernel) ip("address", "add", `10.${network}.0.1/16`, "dev", device);
   if (!isWhole) {
     withoutOffloads(device);
     withoutOffloads("eth0", (...words) => server.run(...words));
