@@ -217,6 +217,8 @@ function refusalOf(side, { idleShare, stalledShare, coreSeconds, seconds, stolen
   if (stolenSeconds / seconds > MOST_STOLEN_SHARE) return "time was stolen";
   // It would be counted as the Linux server's, and weir would be slower for it.
   if (othersSeconds / seconds > MOST_OTHERS_SHARE) return "others used the processors";
+  // Of the link, what it takes is a part.
+  if (side.name === LINK) return undefined;
   // The kernel's calls take longer than what counts as a stall.
   if (!side.isPolling)
     return idleShare < LEAST_IDLE_SHARE && coreSeconds / seconds < SATURATED_SHARE ? BUSY : undefined;
