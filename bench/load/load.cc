@@ -146,7 +146,7 @@ void Load::look_for_worker_stall() {
   if (stalls == worker_stalls_seen_) return;
   counts_.worker_stalls += stalls - worker_stalls_seen_;
   worker_stalls_seen_ = stalls;
-  stall_end_ = std::max(stall_end_, read(Counter::tsc_stall_end));
+  stall_end_ = std::max(stall_end_, read(Counter::stall_end_ticks));
 }
 
 /// Receives, sends what is to be sent. False when there was nothing to do.

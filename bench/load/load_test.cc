@@ -186,7 +186,7 @@ TEST(UdpLoad, AMessageThatTheWorkersStallFellIntoIsNotTimed) {
   const auto stall_at = [&](uint64_t number) {
     return [&word, number](uint64_t now) {
       if (now == number) {
-        word(Counter::tsc_stall_end) = rte_rdtsc();
+        word(Counter::stall_end_ticks) = rte_rdtsc();
         word(Counter::stalls)++;
       }
       return Fate{};

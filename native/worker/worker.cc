@@ -262,7 +262,7 @@ void Worker::run() {
 
 /// Whoever measures us from outside can tell what was not our doing.
 void Worker::note_stall(uint64_t took_us) {
-  counters_.set(Counter::tsc_stall_end, rte_rdtsc());
+  counters_.set(Counter::stall_end_ticks, rte_rdtsc());
   counters_.add(Counter::stalled_us, took_us);
   counters_.add(Counter::stalls);
 }

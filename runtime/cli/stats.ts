@@ -5,7 +5,9 @@ import { endSignal, exitCodeHelp, hosting } from "./hosting.js";
 import { connectHost } from "./shared/endpoint.js";
 import { CliError, ExitCode, exit, formatTable, globalOptions, print } from "./shared/output.js";
 
-const isHidden = (name: string, value: number): boolean => value === 0 || name.startsWith("tsc_");
+/** Ticks are for programs. */
+const isHidden = (name: string, value: number): boolean =>
+  value === 0 || name.startsWith("tsc_") || name.endsWith("_ticks");
 
 function counters(title: string, values: Readonly<Record<string, number>>): string {
   const shown = Object.entries(values).filter(([name, value]) => !isHidden(name, value));
