@@ -92,12 +92,10 @@ function countCycles(handler, batch, messages, module, folder, { connections, wi
 /**
  * What the server's cycles take for one message, by callgrind: instructions (Ir), with `withLocks` those that lock the bus
  * (locked), with `withCaches` lines that were not in the caches (D1mr, D1mw: the first one; DLmr, DLmw: the second).
- * `counted`: the messages of two runs, of which the difference counts.
  */
-export function countsPerMessage(handler, batch, module, folder, options = {}) {
-  const { connections, withCaches, withLocks, counted = COUNTED_MESSAGES } = options;
+export function countsPerMessage(handler, batch, module, folder, { connections, withCaches, withLocks } = {}) {
   const addresses = withLocks ? lockedInstructions() : undefined;
-  const [few, many] = counted.map((messages) =>
+  const [few, many] = COUNTED_MESSAGES.map((messages) =>
     countCycles(handler, batch, messages, module, folder, { connections, withCaches, addresses }),
   );
   const perMessage = ([event, count]) => [event, (count - few.counts[event]) / (many.done - few.done)];

@@ -9,8 +9,6 @@ import { countsPerMessage, withEcho } from "./ring-echo.js";
 const BATCH = 64;
 /** Few whose lines stay in the caches, and many. */
 const CONNECTIONS = [64, 4_096];
-/** Counted in two runs, of which the difference counts, where it has to be quick. */
-const FEW_MESSAGES = [6_000, 16_000];
 /** Quoted: IX (OSDI'14) spends 3,358 cycles on a message, 13 % of them in the application, 81 % in the dataplane. */
 const CYCLES_OF_IX = 3_358;
 const USER_SHARE_OF_IX = 0.13;
@@ -40,13 +38,12 @@ export async function split({ quick, progress }) {
   ratios.push(judge(`share of the guest, beside ${USER_SHARE_OF_IX} of IX (quoted)`, user));
   await withEcho((module, folder) => {
     for (const connections of CONNECTIONS) {
-      for (const handler of quick ? ["wasm"] : ["native", "wasm"]) {
+      for (const handler of ["native", "wasm"]) {
         progress(`${handler}, ${connections} connections: counting`);
         const counts = countsPerMessage(handler, BATCH, module, folder, {
           connections,
           withCaches: true,
           withLocks: true,
-          ...(quick && { counted: FEW_MESSAGES }),
         });
         const of = `ring, ${connections} connections, ${handler}`;
         rows.push(summarize(of, "instructions/message", [counts.Ir]));
