@@ -1,11 +1,12 @@
 #include "net/link/neighbor_cache.h"
-#include "base/multiply_fold.h"
 
 #include <rte_mbuf.h>
 
 #include <algorithm>
 #include <bit>
 #include <cstring>
+
+#include "base/multiply_fold.h"
 
 namespace weir::net::link {
 
