@@ -213,8 +213,8 @@ TEST(UdpLoad, NoMoreIsAskedThanThereMayBe) {
 /// Echo with as much of TCP as the load has; ends some of the connections.
 class TcpServer : public Server {
  public:
-  enum class Way : uint8_t { echo, refuse, finish_each_third, reset_each_third };
-  explicit TcpServer(Way way) : way_(way) {}
+  enum class Way : uint8_t { echo, refuse, finish_each_third, reset_each_third, has_an_old_one };
+  explicit TcpServer(Way way) : way_(way), has_an_old_one_(way == Way::has_an_old_one) {}
 
  private:
   void serve(rte_mbuf* frame) override {
@@ -223,11 +223,17 @@ class TcpServer : public Server {
     const uint32_t header_bytes = (asked.tcp.data_offset >> 4) * 4u;
     const uint32_t bytes = rte_be_to_cpu_16(asked.packet.ip.total_bytes_be) - 20u - header_bytes;
     const bool is_syn = (flags & net::tcp::kSyn) != 0;
+    if ((flags & net::tcp::kRst) != 0) has_an_old_one_ = false;
     if ((flags & net::tcp::kRst) != 0 || (!is_syn && bytes == 0)) return;
     auto& tcp = rte_pktmbuf_mtod(back(frame), SegmentHeaders*)->tcp;
     const uint32_t sequence = rte_be_to_cpu_32(asked.tcp.sequence_be);
     tcp.acknowledgement_be = rte_cpu_to_be_32(sequence + bytes + is_syn);
     tcp.sequence_be = is_syn ? rte_cpu_to_be_32(1000) : asked.tcp.acknowledgement_be;
+    if (is_syn && has_an_old_one_) {
+      // It says where that stands: the SYN's own number is the next one.
+      tcp.flags = net::tcp::kAck;
+      return;
+    }
     if (is_syn) {
       tcp.flags |= way_ == Way::refuse ? net::tcp::kRst | net::tcp::kAck : net::tcp::kAck;
       return;
@@ -238,6 +244,8 @@ class TcpServer : public Server {
   }
 
   Way way_;
+  /// Of the same two ends, from before.
+  bool has_an_old_one_;
   uint64_t messages_ = 0;
 };
 
@@ -277,6 +285,12 @@ TEST(TcpLoad, AConnectionHasItsMessagesAndIsOpenedAnew) {
   EXPECT_EQ(counts.resets, 0u);
   // What is left over belongs to connections that are not at their end.
   EXPECT_LE(counts.messages - 5 * counts.opened, 10u);
+}
+
+TEST(TcpLoad, AConnectionFromBeforeEndsWhereverItStands) {
+  const LoadCounts counts = load_tcp(TcpServer::Way::has_an_old_one, config_of(1));
+  EXPECT_GT(counts.messages, 10u);
+  EXPECT_EQ(counts.wrong + counts.resent + counts.resets, 0u);
 }
 
 TEST(TcpLoad, WhoRefusesIsNotAskedAgain) {

@@ -128,9 +128,9 @@ void TcpLoad::take_reset(Flow& flow, uint32_t ack) {
 void TcpLoad::take_opening(uint32_t index, Flow& flow, const net::tcp::Header& tcp,
                            uint32_t header_bytes, uint64_t now) {
   const uint32_t ack = rte_be_to_cpu_32(tcp.acknowledgement_be);
-  if ((tcp.flags & kAck) != 0 && ack != flow.snd_nxt) {
-    // The server has one from before (RFC 9293 section 3.5.1): that ends, and this one is tried
-    // again.
+  if ((tcp.flags & kAck) != 0 && (ack != flow.snd_nxt || (tcp.flags & kSyn) == 0)) {
+    // The server has one from before (RFC 9293 section 3.5.1), which may even stand at the same
+    // number: that ends, and this one is tried again.
     send(index, flow, kRst, ack, {}, 0, 0);
     return send_syn(index, flow, now);
   }
