@@ -80,7 +80,7 @@ for (let round = 0; round < rounds; round++)
         if (!results.has(name)) results.set(name, { name, kind, weir: [], linux: [] });
         const result = results.get(name);
         for (const [key, [side, measured]] of Object.entries(pair)) {
-          const values = await (side.awake ?? ((use) => use()))(() => measured(side, how, count));
+          const values = await side.awake(() => measured(side, how, count));
           result[key].push(...[values].flat());
         }
         const [ours, theirs] = [result.weir, result.linux].map((values) => values.at(-1)?.toFixed(1) ?? "refused");

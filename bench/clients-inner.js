@@ -28,7 +28,7 @@ for (let round = 0; round < rounds; round++)
   for (const [name, side] of Object.entries(sides)) {
     const command = client.map((word) => word.replace("ADDRESS", side.address));
     const run = () => promisify(execFile)("taskset", ["--cpu-list", String(LOAD_CORE), ...command]);
-    const { stdout } = await (side.awake ?? ((use) => use()))(run);
+    const { stdout } = await side.awake(run);
     results[name].push(stdout);
     console.log(`${round + 1} of ${rounds}: ${command[0]}: ${name}`);
   }

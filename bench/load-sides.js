@@ -1,8 +1,8 @@
 /**
  * The servers that the load figures compare, each with one core, and the load generator on another: weir over memif, and
- * Linux servers over veth; and the bare link. A side is {name, isPolling, mark(), coreSeconds(before, after, seconds), usedSeconds(before,
- * after), run(options, onWindow), end()}, and weir's has stats() too: marks are taken at the ends of windows, and tell what a
- * window cost.
+ * Linux servers over veth; and the bare link. A side is {name, isPolling, mark(), coreSeconds(before, after, seconds),
+ * usedSeconds(before, after), awake(use), run(options, onWindow), end()}, and weir's has stats() too: marks are taken at the
+ * ends of windows, and tell what a window cost. Within awake(use) the server may work for other clients than run's.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -84,6 +84,8 @@ export async function weirSide(app, { batch = 64, connections = 1_000_000, spinU
     }),
     coreSeconds: (before, after, seconds) => seconds + (after.all - before.all) - (after.worker - before.worker),
     usedSeconds: (before, after) => after.all - before.all,
+    // Without work it sleeps by itself.
+    awake: (use) => use(),
     run: (given, onWindow) =>
       load(port, network, { ...given, "worker-counters": join(dirname(control.socket), "counters") }, onWindow),
     stats: () => ask(control.socket, "/v1/stats"),
@@ -97,6 +99,14 @@ export async function weirSide(app, { batch = 64, connections = 1_000_000, spinU
   };
 }
 
+/** Runs `use` while a process, which is stopped otherwise, goes on. */
+const whileAwake = (pid) => async (use) => {
+  process.kill(pid, "SIGCONT");
+  const result = await use();
+  process.kill(pid, "SIGSTOP");
+  return result;
+};
+
 /** Nothing but the link: who gives each datagram back, over memif, on SERVER_CORE. Loaded with datagrams (`udp`). */
 export async function linkSide() {
   const folder = mkdtempSync(join(tmpdir(), "weir-bench-"));
@@ -107,17 +117,15 @@ export async function linkSide() {
   await once(echo.stdout, "data");
   // It spins, and another server has the processor when it is not its turn.
   process.kill(echo.pid, "SIGSTOP");
+  const awake = whileAwake(echo.pid);
   return {
     name: LINK,
     isPolling: true,
     mark: () => processSeconds(echo.pid),
     coreSeconds: (_before, _after, seconds) => seconds,
     usedSeconds: (before, after) => after - before,
-    async run(given, onWindow) {
-      process.kill(echo.pid, "SIGCONT");
-      await load(port, FIRST_NETWORK, given, onWindow);
-      process.kill(echo.pid, "SIGSTOP");
-    },
+    awake,
+    run: (given, onWindow) => awake(() => load(port, FIRST_NETWORK, given, onWindow)),
     async end() {
       process.kill(echo.pid, "SIGCONT");
       const closed = once(echo, "close");
@@ -175,12 +183,7 @@ export async function linuxSide(command, name = "Linux", { isWhole = false, forK
   ip("link", "set", "lo", "up");
   await untilListening(server.pid);
   process.kill(server.pid, "SIGSTOP");
-  const awake = async (use) => {
-    process.kill(server.pid, "SIGCONT");
-    const result = await use();
-    process.kill(server.pid, "SIGSTOP");
-    return result;
-  };
+  const awake = whileAwake(server.pid);
   return {
     name,
     address: serverIn(network),

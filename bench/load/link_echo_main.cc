@@ -1,7 +1,6 @@
 /// The other end of a link with nothing behind it: gives every datagram back to where it came from,
 /// unread, and says that it has any address that is asked for. What a server over the same port is
 /// compared with.
-#include <rte_cycles.h>
 #include <rte_mbuf.h>
 #include <sched.h>
 
@@ -9,9 +8,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <string>
-#include <utility>
 
 #include "base/counters.h"
 #include "base/eal.h"

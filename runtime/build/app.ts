@@ -119,9 +119,7 @@ export class Builder {
     this.own ??= digestOfBuilder();
     const name = digestOf(JSON.stringify([directory, main, debug, guestDirectory(), await this.own]));
     const kept = await this.kept.find(name);
-    if (kept !== undefined) {
-      return { ...kept, warnings: kept.warnings as readonly BuildMessage[], elapsedMs: elapsedMs() };
-    }
+    if (kept !== undefined) return { ...kept, elapsedMs: elapsedMs() };
     const reader = new TextReader();
     const result = await this.compile(directory, main, debug, reader);
     const watched = [file, ...[...result.sources.values()].map((source) => source.file).filter((path) => path !== "")];

@@ -7,25 +7,18 @@ import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from "n
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
+import type { BuiltApp } from "./app.js";
 
 /** So many, the last used ones; each takes some hundred KiB. */
 const MOST_BUILDS = 64;
 
 /** What a build gave. */
-export interface KeptBuild {
-  readonly wasm: Uint8Array;
-  readonly sourceMap: string;
-  readonly watched: readonly string[];
-  readonly warnings: readonly unknown[];
-}
+export type KeptBuild = Omit<BuiltApp, "elapsedMs">;
 
-interface Kept {
+interface Kept extends Omit<KeptBuild, "wasm"> {
   /** Path and digest of each text that was read; null for one that was not there. */
   readonly texts: readonly (readonly [string, string | null])[];
   readonly wasm: string;
-  readonly sourceMap: string;
-  readonly watched: readonly string[];
-  readonly warnings: readonly unknown[];
 }
 
 /** SHA-256, hexadecimal. */
@@ -67,31 +60,23 @@ export class KeptBuilds {
   async find(name: string): Promise<KeptBuild | undefined> {
     const path = this.pathOf(name);
     try {
-      const kept = JSON.parse(gunzipSync(await readFile(path)).toString()) as Kept;
-      const now = await Promise.all(kept.texts.map(([file]) => readText(file)));
-      const isSame = kept.texts.every(([, digest], index) => {
-        const text = now[index] ?? null;
-        return digest === (text === null ? null : digestOf(text));
-      });
+      const { texts, wasm, ...built } = JSON.parse(gunzipSync(await readFile(path)).toString()) as Kept;
+      const reader = new TextReader();
+      await Promise.all(texts.map(([file]) => reader.read(file)));
+      const isSame = texts.every(([file, digest]) => reader.digests.get(file) === digest);
       if (!isSame) return undefined;
       const used = new Date();
       await utimes(path, used, used);
-      const { wasm, sourceMap, watched, warnings } = kept;
-      return { wasm: new Uint8Array(Buffer.from(wasm, "base64")), sourceMap, watched, warnings };
+      return { ...built, wasm: new Uint8Array(Buffer.from(wasm, "base64")) };
     } catch {
       return undefined;
     }
   }
 
   /** Keeps what was built from the texts that `reader` read. */
-  async keep(name: string, reader: TextReader, { wasm, sourceMap, watched, warnings }: KeptBuild): Promise<void> {
-    const kept: Kept = {
-      texts: [...reader.digests],
-      wasm: Buffer.from(wasm).toString("base64"),
-      sourceMap,
-      watched,
-      warnings,
-    };
+  async keep(name: string, reader: TextReader, built: KeptBuild): Promise<void> {
+    const wasm = Buffer.from(built.wasm).toString("base64");
+    const kept: Kept = { ...built, texts: [...reader.digests], wasm };
     try {
       await mkdir(this.folder, { recursive: true, mode: 0o700 });
       const fresh = `${this.pathOf(name)}.${process.pid}`;

@@ -2,9 +2,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "base/multiply_fold.h"
 #include "net/address.h"
 #include "net/environment.h"
+#include "net/flow_hash.h"
 
 namespace weir::net::udp {
 
@@ -35,11 +35,7 @@ class ReplySources {
   };
 
   uint32_t slot_of(uint16_t local_port, const Endpoint& remote) const {
-    const uint64_t ports = uint64_t{remote.port} << 16 | local_port;
-    uint64_t hash = multiply_fold(remote.address.low_word() ^ hash_key_[0], ports ^ hash_key_[1]);
-    if (!remote.address.is_v4())
-      hash = multiply_fold(hash ^ remote.address.high_word(), hash_key_[1] | 1);
-    return static_cast<uint32_t>(multiply_fold(hash ^ hash_key_[1], hash_key_[0] | 1) % kEntries);
+    return static_cast<uint32_t>(flow_hash(hash_key_, {{}, local_port}, remote) % kEntries);
   }
 
   uint64_t hash_key_[2];
